@@ -1,0 +1,94 @@
+# Facteur — one Makefile. `make help` lists the targets.
+#
+# MODE picks a build folder: debug release asan tsan cov fuzz. BUILD moves all of them.
+# src/X/*.c becomes lib X; tests/unit/X/test_*.c each become one program that links the libs X may
+# include (tools/layers is the one list of who may include whom) and is run by `make unit`.
+
+MODE  ?= release
+BUILD ?= build
+O     := $(BUILD)/$(MODE)
+CC    ?= cc
+VERSION := $(shell cat VERSION)
+
+PKGS := openssl libevent_core liblz4 libzstd libargon2 libconfuse jansson libunistring libidn2 libcrypt
+CPPFLAGS += -Isrc -include base/banned.h -D_GNU_SOURCE -DFACTEUR_VERSION='"$(VERSION)"' \
+	$(shell pkg-config --cflags $(PKGS))
+WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion \
+	-Wformat=2 -Wimplicit-fallthrough -Wswitch-enum -Wno-sign-conversion
+HARD := -fstack-protector-strong -fstack-clash-protection -fcf-protection \
+	-ftrivial-auto-var-init=zero -fPIE
+CFLAGS_debug   := -O1 -g -DDEBUG
+CFLAGS_release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+CFLAGS_asan    := -O1 -g -DDEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+CFLAGS_tsan    := -O1 -g -DDEBUG -fsanitize=thread
+CFLAGS_cov     := -O0 -g -DDEBUG --coverage
+CFLAGS_fuzz    := -O1 -g -DDEBUG -DFUZZING -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+# Parsers trap on bounds and overflow in release builds too (DESIGN, section 6).
+TRAP := -fsanitize=bounds,signed-integer-overflow -fsanitize-undefined-trap-on-error
+CFLAGS += -std=gnu11 -pthread $(WARN) $(HARD) $(CFLAGS_$(MODE))
+LDFLAGS += -pie -Wl,-z,relro,-z,now -pthread $(filter -fsanitize% --coverage,$(filter-out -fsanitize=fuzzer-no-link%,$(CFLAGS_$(MODE))))
+ifeq ($(MODE),fuzz)
+CC := clang
+LDFLAGS += -fsanitize=address,undefined
+endif
+LDLIBS := -lrocksdb $(shell pkg-config --libs $(PKGS))
+ifeq ($(MODE),release)
+LDLIBS += -ljemalloc
+endif
+
+# Folders in link order: a folder may use those behind it.
+LIBS := cli server admin smtp imap pop3 auth store mime work net kv base
+LIB_A := $(foreach l,$(LIBS),$(O)/lib/$(l).a)
+SRC := $(wildcard src/*/*.c)
+OBJ := $(SRC:%.c=$(O)/%.o)
+
+.PHONY: all help clean unit check check-all headers lint format layers
+all: $(O)/facteur
+
+help:
+	@sed -n 's/^## //p' Makefile
+
+$(O)/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(if $(TRAPPED),$(TRAP)) -MMD -MP -c $< -o $@
+$(O)/src/mime/%.o $(O)/src/smtp/%.o $(O)/src/imap/%.o $(O)/src/pop3/%.o: TRAPPED := $(filter release,$(MODE))
+
+define LIB
+$(O)/lib/$(1).a: $$(patsubst %.c,$(O)/%.o,$$(filter-out src/server/main.c,$$(wildcard src/$(1)/*.c)))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach l,$(LIBS),$(eval $(call LIB,$(l))))
+
+## make                     the program: build/release/facteur (MODE=debug|asan|tsan|cov for others)
+$(O)/facteur: $(O)/src/server/main.o $(LIB_A)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIB_A) -Wl,--end-group $(LDLIBS)
+
+# --- unit tests: one program a file, linked with the libs its folder may include ---------------
+UNIT_SRC := $(wildcard tests/unit/*/test_*.c)
+UNIT := $(UNIT_SRC:%.c=$(O)/%)
+libs_of = $(foreach l,$(1) $(shell tools/layers libs $(1)),$(O)/lib/$(l).a)
+define UNITDIR
+$(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(1)/test_*.c)): $(O)/tests/unit/$(1)/%: $(O)/tests/unit/$(1)/%.o $(call libs_of,$(1)) $$(patsubst %.c,$(O)/%.o,$$(wildcard tests/support/*.c))
+	$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS) -lcmocka
+unit-$(1): $(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(1)/test_*.c))
+	tools/run-tests $$^
+endef
+$(foreach d,$(notdir $(wildcard tests/unit/*)),$(eval $(call UNITDIR,$(d))))
+## make unit                unit tests of every folder (unit-mime: of one)
+unit: $(UNIT)
+	tools/run-tests $^
+
+## make headers             every header compiles alone
+headers:
+	@for h in src/*/*.h; do $(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra -Werror -x c -fsyntax-only -include $$h /dev/null || exit 1; done; echo headers: ok
+
+## make layers              a folder includes only what stands behind its arrow
+layers:
+	tools/layers check
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(OBJ:.o=.d) $(UNIT:=.d)

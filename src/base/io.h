@@ -1,0 +1,23 @@
+#pragma once
+/* io.h — the one door to files: everything we write ourselves goes through here, so that tests can make any call
+ * fail (tests/crash). EINTR is retried, short reads and writes are completed, descriptors are close-on-exec.
+ * Blocking: worker and committer threads only. Errors: ST_FULL for ENOSPC/EDQUOT/EMFILE/ENFILE, ST_IO otherwise,
+ * ST_NOT_FOUND for ENOENT, ST_EXISTS for EEXIST; the text names the file and the errno. A failed sync is final:
+ * the caller must never retry it. */
+#include "base/buf.h"
+#include "base/status.h"
+#include <sys/types.h>
+#include <sys/uio.h>
+enum status io_open(const char *path, int flags, mode_t mode, int *out_fd, struct err *e) MUST_USE;
+enum status io_pwrite(int fd, slice data, uint64_t off, struct err *e) MUST_USE;
+enum status io_pwritev(int fd, struct iovec *iov, int n, uint64_t off, struct err *e) MUST_USE; /* iov is used up */
+enum status io_pread(int fd, void *dst, size_t n, uint64_t off, struct err *e) MUST_USE; /* all n or ST_IO */
+enum status io_fdatasync(int fd, struct err *e) MUST_USE;
+enum status io_sync_dir(const char *dir, struct err *e) MUST_USE;
+enum status io_mkdir(const char *path, mode_t mode, struct err *e) MUST_USE; /* ST_OK when it is there already */
+enum status io_rename(const char *from, const char *to, struct err *e) MUST_USE; /* and syncs the directory of to */
+enum status io_size(int fd, uint64_t *out, struct err *e) MUST_USE;
+enum status io_free_bytes(const char *dir, uint64_t *out, struct err *e) MUST_USE; /* statvfs, for non-root */
+enum status io_read_file(const char *path, size_t max, struct buf *out, struct err *e) MUST_USE;
+/* Writes path.tmp, syncs, renames, syncs the directory: old or new, never half. */
+enum status io_write_file(const char *path, slice data, mode_t mode, struct err *e) MUST_USE;

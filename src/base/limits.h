@@ -1,0 +1,77 @@
+#pragma once
+/* limits.h — every length, count, depth and time that the outside can push on, in one place (docs/limits.md).
+ * Sizes are octets, times milliseconds unless the name says otherwise. */
+
+/* messages and MIME */
+#define LIMIT_MESSAGE            (50u << 20) /* default; config smtp.max-message */
+#define LIMIT_HEADER_FIELD       (256u << 10)
+#define LIMIT_HEADER_ALL         (2u << 20)
+#define LIMIT_HEADER_FIELDS      5000
+#define LIMIT_MIME_DEPTH         50
+#define LIMIT_MIME_PARTS         2000
+#define LIMIT_MIME_PARAMS        200         /* a part */
+#define LIMIT_MIME_PARAM_VALUE   (16u << 10)
+#define LIMIT_MIME_BOUNDARY      2048        /* RFC 2046 5.1.1 allows 70; senders exceed it */
+#define LIMIT_ADDRESSES          5000        /* kept of one field for ENVELOPE */
+#define LIMIT_COMMENT_DEPTH      64
+#define LIMIT_RECEIVED           100         /* RFC 5321 6.3 */
+#define LIMIT_REFERENCES         200         /* message ids looked at for threading */
+
+/* SMTP */
+#define LIMIT_SMTP_LINE          2048        /* RFC 5321 4.5.3.1.4 asks for 512 + extensions */
+#define LIMIT_SMTP_AUTH_LINE     12288       /* RFC 4954 4 */
+#define LIMIT_SMTP_RCPT          1000
+#define LIMIT_SMTP_LOCAL_PART    64          /* RFC 5321 4.5.3.1.1 */
+#define LIMIT_SMTP_DOMAIN        255
+#define LIMIT_SMTP_ERRORS        20          /* then 421 */
+#define LIMIT_SMTP_JUNK          100         /* NOOP, RSET, HELP… without progress, then 421 */
+#define LIMIT_SMTP_TIMEOUT       300000      /* RFC 5321 4.5.3.2.7: at least 5 minutes */
+#define LIMIT_SMTP_DATA_TIME     3600000     /* the whole of one message */
+#define LIMIT_SMTP_DATA_RATE     500         /* octets a second, after the first minute */
+#define LIMIT_DELIVER_ACCOUNTS   32          /* filed in the transaction itself; others get a hand-off row */
+
+/* IMAP */
+#define LIMIT_IMAP_LINE_PREAUTH  (8u << 10)
+#define LIMIT_IMAP_LINE          (64u << 10)
+#define LIMIT_IMAP_LITERAL_PREAUTH 4096
+#define LIMIT_IMAP_LITERAL       (64u << 10) /* literals that are not messages */
+#define LIMIT_IMAP_DEPTH         32
+#define LIMIT_IMAP_ERRORS        50          /* BAD in a row, then BYE */
+#define LIMIT_IMAP_TIMEOUT_PREAUTH 60000
+#define LIMIT_IMAP_TIMEOUT       1800000     /* RFC 3501 5.4: at least 30 minutes */
+#define LIMIT_MAILBOX_NAME       1000        /* UTF-8 octets, whole path */
+#define LIMIT_MAILBOX_DEPTH      50
+#define LIMIT_MAILBOXES          10000       /* an account */
+#define LIMIT_KEYWORD            64          /* octets */
+#define LIMIT_KEYWORDS           64          /* an account */
+#define LIMIT_COPY_MESSAGES      200000      /* one transaction */
+#define LIMIT_STORE_CHUNK        2000        /* messages per transaction of STORE, EXPUNGE, MOVE */
+
+/* POP3 */
+#define LIMIT_POP3_LINE          512         /* RFC 2449 4: 255; AUTH answers longer */
+#define LIMIT_POP3_AUTH_LINE     12288
+#define LIMIT_POP3_ERRORS        20
+#define LIMIT_POP3_TIMEOUT       600000      /* RFC 1939 3: at least 10 minutes */
+#define LIMIT_POP3_TIMEOUT_PREAUTH 60000
+
+/* connections, work, output */
+#define LIMIT_CONN_PREAUTH_PER_NET 30        /* an IPv4 address or IPv6 /64 */
+#define LIMIT_CONN_PER_NET       200
+#define LIMIT_CONN_PER_USER      100
+#define LIMIT_CONN_RATE          300         /* a minute and net */
+#define LIMIT_CONNS              20000
+#define LIMIT_READ_CHUNK         (64u << 10) /* input held for one job */
+#define LIMIT_OUT_STEP           (256u << 10)/* output of one run() before it yields */
+#define LIMIT_TLS_HANDSHAKE_TIME 30000
+#define LIMIT_SHUTDOWN_TIME      10000
+
+/* auth */
+#define LIMIT_USER               320         /* local part, @, domain */
+#define LIMIT_PASSWORD           1024
+#define LIMIT_AUTH_TRIES         6           /* a connection */
+
+/* store */
+#define LIMIT_KEY                1000
+#define LIMIT_VALUE              (90u << 10)
+#define LIMIT_TXN                (64u << 20)
+#define LIMIT_ACCOUNTS           10000000

@@ -1,0 +1,28 @@
+#pragma once
+/* log.h — one line per event, logfmt, to stderr.
+ *
+ *	time=2026-11-22T19:44:08.123Z level=info event=smtp.rcpt.refused session=a1b2-7 to=x@y reason="no such account"
+ *
+ * Sessions and workers log, once, where the error is answered; library folders never do. The line is built in
+ * the caller's stack and written with one write(2): any thread. Values are quoted when needed; control
+ * characters and invalid UTF-8 become \xNN, so that a peer can never forge a line (HAZARDS 8). */
+#include "base/slice.h"
+#include "base/status.h"
+
+enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_NONE };
+
+struct log_line {
+	enum log_level level;
+	bool on;
+	size_t n;
+	char text[2048]; /* longer lines are cut, marked with … */
+};
+void log_set_level(enum log_level level);
+void log_set_fd(int fd); /* 2 at the start; tests capture */
+bool log_on(enum log_level level);
+void log_begin(struct log_line *l, enum log_level level, const char *event);
+void log_str(struct log_line *l, const char *key, slice value); /* empty values are left out */
+void log_cstr(struct log_line *l, const char *key, const char *value);
+void log_int(struct log_line *l, const char *key, int64_t value);
+void log_err(struct log_line *l, const struct err *e);          /* code=… reason="…" */
+void log_end(struct log_line *l);

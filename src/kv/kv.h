@@ -1,0 +1,101 @@
+#pragma once
+/* kv.h — the ordered key-value store and blob log under everything (docs/adr/0002-store.md).
+ *
+ * One committer thread takes every waiting transaction, appends their bodies to the segment log, syncs it, writes
+ * one batch of rows with one sync, and only then tells each of them. Three kinds of read:
+ *   - with a transaction: sees its own writes, then the *overlay* (transactions queued before it on the same lock
+ *     ids and not yet durable), then the engine;
+ *   - with t == NULL: the engine alone, durable state only, so that nobody sees what could still vanish.
+ *
+ * Locks. A transaction names the lock ids it works under (account ids; 0 = the directory of domains, logins and
+ * the queue's numbers). kv_begin never blocks: when one is taken it parks the caller in a FIFO (ST_WAIT, see base/done.h)
+ * and wakes it when all have been granted. kv_commit queues the transaction and releases the locks before the sync.
+ * A transaction is owned by one thread at a time, and held ≤ 5 ms: never across a body read, DNS or a return.
+ *
+ * Failure. A batch is durable whole or fails whole; every transaction queued behind a failed one on one of its
+ * locks fails too, and the overlay of these locks is dropped (kv_lock_epoch moves, so that counters kept outside are
+ * read again). A failed sync stops the store for good: every later kv_begin answers ERR_STOPPED.
+ *
+ * Limits: key ≤ LIMIT_KEY, value ≤ LIMIT_VALUE, transaction ≤ LIMIT_TXN. */
+#include "base/arena.h"
+#include "base/done.h"
+
+struct kv;
+struct kv_txn;
+struct kv_upload;
+
+enum kv_engine_kind { KV_ROCKSDB, KV_MEMORY };
+enum kv_commit_mode {
+	KV_COMMIT_THREAD, /* the committer has its thread */
+	KV_COMMIT_INLINE, /* kv_commit writes and calls back before it returns: sim, offline tools */
+	KV_COMMIT_MANUAL  /* tests: kv_pump() commits what is queued */
+};
+struct kv_options {
+	enum kv_engine_kind engine;
+	enum kv_commit_mode mode;
+	const char *dir;        /* made when absent (0700); ignored by the memory engine */
+	bool read_only_probe;   /* fail with ST_NOT_FOUND instead of making a new store */
+	uint64_t reserve_bytes; /* free disk below which commits are refused with ERR_DISK_FULL */
+	size_t cache_bytes;     /* block cache; 0: 64 MiB */
+};
+
+/* Runs recovery, cuts torn tails. ST_DENIED + ERR_BUSY when another process has the store open. */
+enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e) MUST_USE;
+void kv_close(struct kv *kv); /* finishes what is queued first */
+
+/* --- transactions ------------------------------------------------------------------------------------- */
+/* ids ascending, distinct, n ≤ 64; they and *park must live until granted. park == NULL: block until granted
+ * (tools and tests only). ST_OK, ST_WAIT (woken later, then call again with the same park), or ERR_STOPPED. */
+enum status kv_begin(struct kv *kv, const uint32_t *ids, size_t n, struct parked *park, struct kv_txn **out,
+		     struct err *e) MUST_USE;
+/* Gives back locks granted to a waiter that no longer wants them (or leaves the FIFO). */
+void kv_unpark(struct kv *kv, struct parked *park);
+struct arena *kv_txn_arena(struct kv_txn *t); /* lives until commit or abort returns */
+void kv_put(struct kv_txn *t, slice key, slice value); /* copies; sticky error, seen at commit */
+void kv_del(struct kv_txn *t, slice key);
+void kv_abort(struct kv_txn *t);
+/* Queues t, releases its locks, returns at once. d->fn is called on the committer thread (INLINE: before the
+ * return): ST_OK after the sync that covers t. t is gone in every case. */
+void kv_commit(struct kv_txn *t, struct done *d);
+enum status kv_commit_wait(struct kv_txn *t, struct err *e) MUST_USE; /* blocking wrapper */
+void kv_pump(struct kv *kv);                       /* MANUAL mode: one batch */
+uint64_t kv_lock_epoch(struct kv *kv, uint32_t id); /* moves when queued transactions of id were dropped */
+
+/* --- reads ------------------------------------------------------------------------------------------------ */
+/* Value copied into a. ST_OK, ST_NOT_FOUND, ST_IO. t may be NULL (durable state). */
+enum status kv_get(struct kv *kv, struct kv_txn *t, slice key, struct arena *a, slice *out, struct err *e) MUST_USE;
+struct kv_range {
+	slice from, to; /* [from, to); to empty: up to the end */
+	bool reverse;   /* from the end of the range downwards */
+};
+/* fn gets each row, borrowed for the call; false ends the scan (still ST_OK). No kv call from inside fn but
+ * kv_put/kv_del on the same t (not seen by this scan). */
+typedef bool (*kv_row_fn)(void *ctx, slice key, slice value);
+enum status kv_scan(struct kv *kv, struct kv_txn *t, const struct kv_range *r, kv_row_fn fn, void *ctx,
+		    struct err *e) MUST_USE;
+
+/* --- blobs ------------------------------------------------------------------------------------------------
+ * Content-addressed bodies. Bytes are cut into chunks of 256 KiB, each lz4-compressed when that gains, kept in
+ * memory up to 64 KiB in all and written to a segment beyond that (one write in flight; the caller waits).
+ * Rows written by the committer: 'B' hash → extents, 'b' segment offset → hash. References are the caller's rows. */
+struct blob_id {
+	unsigned char h[32]; /* SHA-256 of the whole */
+};
+struct kv_upload *kv_upload_new(struct kv *kv);
+enum status kv_upload_write(struct kv_upload *u, slice chunk, struct err *e) MUST_USE; /* worker thread */
+enum status kv_upload_end(struct kv_upload *u, struct blob_id *out_id, uint64_t *out_size, struct err *e) MUST_USE;
+void kv_upload_free(struct kv_upload *u); /* abandons; NULL is fine */
+/* After kv_upload_end: the blob becomes durable with t, unless the store has it already (decided by the committer).
+ * t takes u over. */
+void kv_txn_blob(struct kv_txn *t, struct kv_upload *u);
+/* Reads [off, off + n) of the blob, checksums verified. Only whole n; ST_NOT_FOUND, ST_IO + ERR_CORRUPT. */
+enum status kv_blob_read(struct kv *kv, const struct blob_id *id, uint64_t off, void *dst, size_t n,
+			 struct err *e) MUST_USE;
+enum status kv_blob_size(struct kv *kv, const struct blob_id *id, uint64_t *out, struct err *e) MUST_USE;
+
+struct kv_stat {
+	uint64_t batches, txns, syncs, bytes_log, bytes_rows, blobs_new, blobs_known, rows_put;
+	uint64_t disk_free;
+	bool stopped;
+};
+void kv_stat(struct kv *kv, struct kv_stat *out);

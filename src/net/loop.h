@@ -1,0 +1,42 @@
+#pragma once
+/* loop.h — one event loop, one thread: descriptors, timers, posts. The only place that knows libevent.
+ *
+ * loop_post is for any thread; everything else for the loop's own. A sim loop has no thread and no descriptors: time
+ * is a virtual clock and loop_step runs what is due (tests/transcript, fuzzers). */
+#include "base/clock.h"
+
+struct loop;
+struct loop *loop_new(const struct clock *clock);      /* real, epoll */
+struct loop *loop_new_sim(struct clock *virtual_clock);
+void loop_free(struct loop *l);
+void loop_run(struct loop *l);                         /* until loop_stop */
+void loop_stop(struct loop *l);                        /* any thread */
+bool loop_step(struct loop *l);                        /* sim: runs posts and due timers; true if anything ran */
+int64_t loop_next_timer_us(struct loop *l);            /* sim: mono time of the next timer, INT64_MAX without */
+const struct clock *loop_clock(const struct loop *l);
+int64_t loop_mono_ms(const struct loop *l);            /* cached at each turn */
+
+struct task { /* embedded by the poster; may be posted again once it has run */
+	void (*fn)(struct task *t);
+	struct task *next;
+};
+void loop_post(struct loop *l, struct task *t); /* one wake-up of the loop for many posts */
+
+struct timer { /* embedded; zero it before first use */
+	void (*fn)(struct timer *t);
+	int64_t at_ms;   /* 0: not set */
+	size_t heap_pos; /* the loop's */
+};
+void timer_set(struct loop *l, struct timer *t, int64_t after_ms); /* moves it when it is set already */
+void timer_clear(struct loop *l, struct timer *t);
+
+enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+struct watch { /* embedded */
+	void (*fn)(struct watch *w, int what);
+	int fd;
+	void *ev; /* the loop's */
+	int want;
+};
+void watch_init(struct loop *l, struct watch *w, int fd, void (*fn)(struct watch *, int));
+void watch_want(struct loop *l, struct watch *w, int what); /* 0: nothing; keeps it registered cheaply */
+void watch_done(struct loop *l, struct watch *w);
