@@ -10,13 +10,14 @@ O     := $(BUILD)/$(MODE)
 CC    ?= cc
 VERSION := $(shell cat VERSION)
 
-PKGS := openssl libevent_core liblz4 libzstd libargon2 libconfuse jansson libunistring libidn2 libcrypt
+PKGS := openssl libevent_core liblz4 libzstd libargon2 libconfuse jansson libidn2 libcrypt
 CPPFLAGS += -Isrc -include base/banned.h -D_GNU_SOURCE -DFACTEUR_VERSION='"$(VERSION)"' \
 	$(shell pkg-config --cflags $(PKGS))
 WARN := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wconversion \
 	-Wformat=2 -Wimplicit-fallthrough -Wswitch-enum -Wno-sign-conversion
-HARD := -fstack-protector-strong -fstack-clash-protection -fcf-protection \
-	-ftrivial-auto-var-init=zero -fPIE
+HARD = -fstack-protector-strong -fstack-clash-protection -fcf-protection \
+	$(AUTO_INIT) -fPIE
+AUTO_INIT := -ftrivial-auto-var-init=zero
 CFLAGS_debug   := -O1 -g -DDEBUG
 CFLAGS_release := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 CFLAGS_asan    := -O1 -g -DDEBUG -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -29,9 +30,10 @@ CFLAGS += -std=gnu11 -pthread $(WARN) $(HARD) $(CFLAGS_$(MODE))
 LDFLAGS += -pie -Wl,-z,relro,-z,now -pthread $(filter -fsanitize% --coverage,$(filter-out -fsanitize=fuzzer-no-link%,$(CFLAGS_$(MODE))))
 ifeq ($(MODE),fuzz)
 CC := clang
+AUTO_INIT :=
 LDFLAGS += -fsanitize=address,undefined
 endif
-LDLIBS := -lrocksdb $(shell pkg-config --libs $(PKGS))
+LDLIBS := -lrocksdb -lunistring $(shell pkg-config --libs $(PKGS))
 ifeq ($(MODE),release)
 LDLIBS += -ljemalloc
 endif

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#undef alloca
 #pragma GCC poison strcpy strcat sprintf vsprintf gets strtok system popen execl execlp execle tmpnam mktemp \
 	atoi atol alloca strncpy strncat
 #endif

@@ -6,4 +6,5 @@ struct siphash_key {
 };
 uint64_t siphash(const struct siphash_key *k, slice s);
 uint32_t crc32c(uint32_t crc, slice s); /* start with 0; chainable; hardware when the CPU has it */
+uint32_t crc32c_portable(uint32_t crc, slice s); /* the same without hardware; crc32c picks */
 void random_bytes(void *p, size_t n);   /* getrandom; aborts when the kernel has none */

@@ -14,6 +14,7 @@ enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERRO
 struct log_line {
 	enum log_level level;
 	bool on;
+	bool cut; /* no room: the rest is left out */
 	size_t n;
 	char text[2048]; /* longer lines are cut, marked with … */
 };

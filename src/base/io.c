@@ -1,0 +1,305 @@
+#include "base/io.h"
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+/* The door: each system call below asks door() first. NULL but in tests; set before threads start. */
+static int (*fault_fn)(void *ctx, enum io_op op);
+static void *fault_ctx;
+
+void io_set_fault(int (*fn)(void *ctx, enum io_op op), void *ctx)
+{
+	fault_fn = fn;
+	fault_ctx = ctx;
+}
+
+/* True when the call may be made; otherwise errno is the error a test asked for. */
+static bool door(enum io_op op)
+{
+	if (__builtin_expect(fault_fn == NULL, 1))
+		return true;
+	int want = fault_fn(fault_ctx, op);
+
+	if (want != 0)
+		errno = want;
+	return want == 0;
+}
+
+static enum status fail(struct err *e, int number, const char *what, const char *path)
+{
+	const char *why = strerrordesc_np(number);
+
+	if (!why)
+		why = "unknown error";
+	switch (number) {
+	case ENOSPC:
+	case EDQUOT:
+	case EMFILE:
+	case ENFILE:
+		return err_set(e, ERR_DISK_FULL, "%s %s: %s", what, path, why);
+	case EEXIST:
+		return err_set(e, ERR_EXISTS, "%s %s: %s", what, path, why);
+	case ENOENT:
+		err_set(e, ERR_IO, "%s %s: %s", what, path, why);
+		return ST_NOT_FOUND;
+	default:
+		return err_set(e, ERR_IO, "%s %s: %s", what, path, why);
+	}
+}
+
+/* The same for an open file: its name is asked of the kernel only now, when there is something to tell. */
+static enum status fail_fd(struct err *e, int number, const char *what, int fd)
+{
+	char link[48], path[PATH_MAX];
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+
+	if (n < 0)
+		snprintf(path, sizeof(path), "descriptor %d", fd);
+	else
+		path[n] = '\0';
+	return fail(e, number, what, path);
+}
+
+enum status io_open(const char *path, int flags, mode_t mode, int *out_fd, struct err *e)
+{
+	int fd;
+
+	do {
+		fd = door(IO_OPEN) ? open(path, flags | O_CLOEXEC | O_NOCTTY, mode) : -1;
+	} while (fd < 0 && errno == EINTR);
+	if (fd < 0)
+		return fail(e, errno, "open", path);
+	*out_fd = fd;
+	return ST_OK;
+}
+
+enum status io_pwritev(int fd, struct iovec *iov, int n, uint64_t off, struct err *e)
+{
+	while (n > 0) {
+		if (iov->iov_len == 0) {
+			iov++;
+			n--;
+			continue;
+		}
+		if (off > INT64_MAX)
+			return fail_fd(e, EFBIG, "write", fd);
+		ssize_t done = door(IO_WRITE)
+				       ? pwritev(fd, iov, n < IOV_MAX ? n : IOV_MAX, (off_t)off)
+				       : -1;
+
+		if (done < 0 && errno == EINTR)
+			continue;
+		if (done <= 0) /* a write of nothing that is no error would go on for ever */
+			return fail_fd(e, done < 0 ? errno : EIO, "write", fd);
+		off += (uint64_t)done;
+		for (size_t left = (size_t)done; left > 0;) {
+			size_t part = left < iov->iov_len ? left : iov->iov_len;
+
+			iov->iov_base = (char *)iov->iov_base + part;
+			iov->iov_len -= part;
+			left -= part;
+			if (iov->iov_len == 0) {
+				iov++;
+				n--;
+			}
+		}
+	}
+	return ST_OK;
+}
+
+enum status io_pwrite(int fd, slice data, uint64_t off, struct err *e)
+{
+	/* pwritev only reads from it: the cast drops const alone. */
+	struct iovec iov = { (void *)(uintptr_t)data.p, data.n };
+
+	return io_pwritev(fd, &iov, 1, off, e);
+}
+
+enum status io_pread(int fd, void *dst, size_t n, uint64_t off, struct err *e)
+{
+	char *at = dst;
+
+	while (n > 0) {
+		if (off > INT64_MAX)
+			return fail_fd(e, EFBIG, "read", fd);
+		ssize_t got = door(IO_READ) ? pread(fd, at, n, (off_t)off) : -1;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return fail_fd(e, errno, "read", fd);
+		if (got == 0) {
+			fail_fd(e, ENODATA, "read beyond the end of", fd);
+			return ST_IO;
+		}
+		at += got;
+		n -= (size_t)got;
+		off += (uint64_t)got;
+	}
+	return ST_OK;
+}
+
+enum status io_fdatasync(int fd, struct err *e)
+{
+	/* Not repeated, not even for EINTR: after a failure the kernel may call dirty pages clean. */
+	if (!door(IO_SYNC) || fdatasync(fd) != 0)
+		return fail_fd(e, errno, "sync", fd);
+	return ST_OK;
+}
+
+enum status io_sync_dir(const char *dir, struct err *e)
+{
+	AUTO_FD fd = -1;
+	enum status st = io_open(dir, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+
+	if (st != ST_OK)
+		return st;
+	if (!door(IO_SYNC_DIR) || fsync(fd) != 0)
+		return fail(e, errno, "sync", dir);
+	return ST_OK;
+}
+
+/* Syncs the directory that holds path. */
+static enum status sync_parent(const char *path, struct err *e)
+{
+	char dir[PATH_MAX];
+	slice s = slice_str(path);
+
+	while (s.n > 1 && s.p[s.n - 1] == '/')
+		s.n--;
+	size_t cut = slice_rchr(s, '/');
+
+	if (cut == s.n)
+		return io_sync_dir(".", e);
+	if (cut >= sizeof(dir))
+		return fail(e, ENAMETOOLONG, "sync", path);
+	if (cut == 0)
+		cut = 1;
+	memcpy(dir, path, cut);
+	dir[cut] = '\0';
+	return io_sync_dir(dir, e);
+}
+
+enum status io_mkdir(const char *path, mode_t mode, struct err *e)
+{
+	if (door(IO_MKDIR) && mkdir(path, mode) == 0)
+		return sync_parent(path, e);
+	int number = errno;
+	struct stat st;
+
+	if (number == EEXIST && stat(path, &st) == 0) {
+		if (S_ISDIR(st.st_mode))
+			return ST_OK;
+		number = ENOTDIR;
+	}
+	return fail(e, number, "make directory", path);
+}
+
+enum status io_rename(const char *from, const char *to, struct err *e)
+{
+	if (!door(IO_RENAME) || rename(from, to) != 0)
+		return fail(e, errno, "rename to", to);
+	return sync_parent(to, e);
+}
+
+enum status io_unlink(const char *path, struct err *e)
+{
+	if (!door(IO_UNLINK) || unlink(path) != 0)
+		return fail(e, errno, "remove", path);
+	return ST_OK;
+}
+
+enum status io_truncate(int fd, uint64_t size, struct err *e)
+{
+	int rc;
+
+	if (size > INT64_MAX)
+		return fail_fd(e, EFBIG, "truncate", fd);
+	do {
+		rc = door(IO_TRUNCATE) ? ftruncate(fd, (off_t)size) : -1;
+	} while (rc != 0 && errno == EINTR);
+	return rc == 0 ? ST_OK : fail_fd(e, errno, "truncate", fd);
+}
+
+enum status io_size(int fd, uint64_t *out, struct err *e)
+{
+	struct stat st;
+
+	if (!door(IO_STAT) || fstat(fd, &st) != 0)
+		return fail_fd(e, errno, "stat", fd);
+	*out = (uint64_t)st.st_size;
+	return ST_OK;
+}
+
+enum status io_free_bytes(const char *dir, uint64_t *out, struct err *e)
+{
+	struct statvfs v;
+
+	if (!door(IO_STAT) || statvfs(dir, &v) != 0)
+		return fail(e, errno, "statvfs", dir);
+	*out = (uint64_t)v.f_bavail * v.f_frsize;
+	return ST_OK;
+}
+
+enum status io_read_file(const char *path, size_t max, struct buf *out, struct err *e)
+{
+	AUTO_FD fd = -1;
+	size_t before = out->n;
+	enum status st = io_open(path, O_RDONLY, 0, &fd, e);
+
+	if (st != ST_OK)
+		return st;
+	for (;;) {
+		/* Into the stack first: a file that grows meanwhile must not pass max. */
+		char chunk[16384];
+		ssize_t got = door(IO_READ) ? read(fd, chunk, sizeof(chunk)) : -1;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got == 0)
+			return ST_OK;
+		if (got < 0) {
+			st = fail(e, errno, "read", path);
+			break;
+		}
+		if ((size_t)got <= max - (out->n - before))
+			buf_add(out, slice_make(chunk, (size_t)got));
+		else
+			out->full = true;
+		if (out->full) {
+			st = err_set(e, ERR_LIMIT, "%s: larger than %zu bytes", path, max);
+			break;
+		}
+	}
+	out->n = before;
+	return st;
+}
+
+enum status io_write_file(const char *path, slice data, mode_t mode, struct err *e)
+{
+	char tmp[PATH_MAX];
+
+	if ((size_t)snprintf(tmp, sizeof(tmp), "%s.tmp", path) >= sizeof(tmp))
+		return fail(e, ENAMETOOLONG, "write", path);
+	/* A leftover of a crash may have another mode, or be a link: a new file always. */
+	if (unlink(tmp) != 0 && errno != ENOENT)
+		return fail(e, errno, "remove", tmp);
+	AUTO_FD fd = -1;
+	enum status st = io_open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode, &fd, e);
+
+	if (st == ST_OK)
+		st = io_pwrite(fd, data, 0, e);
+	if (st == ST_OK)
+		st = io_fdatasync(fd, e);
+	if (st == ST_OK)
+		return io_rename(tmp, path, e);
+	if (fd >= 0)
+		unlink(tmp);
+	return st;
+}

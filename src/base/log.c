@@ -1,0 +1,195 @@
+#include "base/log.h"
+#include "base/clock.h"
+#include "base/utf8.h"
+#include <errno.h>
+#include <inttypes.h>
+
+/* The only state of the process in base/: how much is logged, and where. */
+static _Atomic int log_level = LOG_LEVEL_INFO;
+static _Atomic int log_fd = STDERR_FILENO;
+
+/* Kept free for the mark of a cut value, its closing quote and the line's end. */
+#define TAIL 5u
+#define MARK "\xe2\x80\xa6" /* … */
+
+void log_set_level(enum log_level level)
+{
+	atomic_store(&log_level, (int)level);
+}
+
+void log_set_fd(int fd)
+{
+	atomic_store(&log_fd, fd);
+}
+
+bool log_on(enum log_level level)
+{
+	return (int)level >= atomic_load_explicit(&log_level, memory_order_relaxed) &&
+	       level != LOG_LEVEL_NONE;
+}
+
+/* All of s or nothing. */
+static bool put(struct log_line *l, const char *p, size_t n)
+{
+	if (l->cut || n > sizeof(l->text) - TAIL - l->n)
+		return false;
+	memcpy(l->text + l->n, p, n);
+	l->n += n;
+	return true;
+}
+
+static void mark_cut(struct log_line *l, bool quoted)
+{
+	if (l->cut)
+		return;
+	l->cut = true;
+	memcpy(l->text + l->n, MARK, 3);
+	l->n += 3;
+	if (quoted)
+		l->text[l->n++] = '"';
+}
+
+static void put_key(struct log_line *l, const char *key)
+{
+	size_t n = strlen(key);
+
+	/* Room for a value too, so that a cut line never ends in a bare key. */
+	if (n + 8 > sizeof(l->text) - TAIL - l->n) {
+		mark_cut(l, false);
+		return;
+	}
+	if (l->n > 0)
+		put(l, " ", 1);
+	put(l, key, n);
+	put(l, "=", 1);
+}
+
+/* Length of the character at s[at] when it may stand in a log as it is; 0 when it must be escaped. */
+static size_t plain_at(slice s, size_t at)
+{
+	size_t start = at;
+	int32_t cp = utf8_next(s, &at);
+
+	/* C1 controls drive terminals as C0 ones do. */
+	if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || cp == 0x2028 || cp == 0x2029)
+		return 0;
+	return at - start;
+}
+
+static bool needs_quotes(slice s)
+{
+	for (size_t at = 0; at < s.n;) {
+		size_t n = plain_at(s, at);
+
+		if (n == 0 || memchr(" =\"\\", s.p[at], 4))
+			return true;
+		at += n;
+	}
+	return s.n == 0;
+}
+
+static void put_value(struct log_line *l, slice s)
+{
+	bool quoted = needs_quotes(s);
+
+	if (l->cut)
+		return;
+	if (quoted)
+		put(l, "\"", 1);
+	for (size_t at = 0; at < s.n;) {
+		size_t n = plain_at(s, at);
+		bool ok;
+
+		if (n == 0) {
+			char hex[5];
+
+			snprintf(hex, sizeof(hex), "\\x%02x", (unsigned)(unsigned char)s.p[at]);
+			ok = put(l, hex, 4);
+			n = 1;
+		} else if (s.p[at] == '"' || s.p[at] == '\\') {
+			char pair[2] = { '\\', s.p[at] };
+
+			ok = put(l, pair, 2);
+		} else {
+			ok = put(l, s.p + at, n);
+		}
+		if (!ok) {
+			mark_cut(l, quoted);
+			return;
+		}
+		at += n;
+	}
+	if (quoted && !put(l, "\"", 1))
+		mark_cut(l, true);
+}
+
+static const char *level_name(enum log_level level)
+{
+	static const char *const names[] = { "debug", "info", "warn", "error" };
+
+	return (unsigned)level < 4 ? names[level] : "error";
+}
+
+void log_begin(struct log_line *l, enum log_level level, const char *event)
+{
+	struct clock real;
+	char stamp[40];
+
+	l->level = level;
+	l->on = log_on(level);
+	l->cut = false;
+	l->n = 0;
+	if (!l->on)
+		return;
+	clock_init_real(&real);
+	int64_t us = clock_now_us(&real);
+	struct civil c = civil_from_unix(us / 1000000, 0);
+
+	snprintf(stamp, sizeof(stamp), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month, c.day,
+		 c.hour, c.minute, c.second, (int)(us / 1000 % 1000));
+	log_cstr(l, "time", stamp);
+	log_cstr(l, "level", level_name(level));
+	log_cstr(l, "event", event);
+}
+
+void log_str(struct log_line *l, const char *key, slice value)
+{
+	if (!l->on || l->cut || value.n == 0)
+		return;
+	put_key(l, key);
+	put_value(l, value);
+}
+
+void log_cstr(struct log_line *l, const char *key, const char *value)
+{
+	log_str(l, key, slice_str(value));
+}
+
+void log_int(struct log_line *l, const char *key, int64_t value)
+{
+	char text[24];
+
+	if (!l->on)
+		return;
+	snprintf(text, sizeof(text), "%" PRId64, value);
+	log_cstr(l, key, text);
+}
+
+void log_err(struct log_line *l, const struct err *e)
+{
+	if (!e || e->code == ERR_NONE)
+		return;
+	log_cstr(l, "code", err_name(e->code));
+	log_cstr(l, "reason", e->text);
+}
+
+void log_end(struct log_line *l)
+{
+	if (!l->on)
+		return;
+	l->on = false;
+	l->text[l->n++] = '\n';
+	/* A log that cannot be written must not stop the mail: one try, but for a signal. */
+	while (write(atomic_load(&log_fd), l->text, l->n) < 0 && errno == EINTR)
+		;
+}
