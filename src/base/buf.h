@@ -2,7 +2,8 @@
 /* buf.h — growing bytes with a mandatory maximum and a sticky error.
  *
  * Append as often as you like, test `full` once at the end: an append that would pass max adds nothing and
- * sets it. Growing beyond memory aborts. Owned heap: buf_init/buf_done. */
+ * sets it, and so does every append after it.
+ * What is added must not lie in the buf itself. Growing beyond memory aborts. Owned heap: buf_init/buf_done. */
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -41,7 +42,9 @@ struct rd {
 };
 static inline struct rd rd_init(slice s)
 {
-	return (struct rd){ (const unsigned char *)s.p, (const unsigned char *)s.p + s.n, false };
+	const unsigned char *p = (const unsigned char *)(s.p ? s.p : "");
+
+	return (struct rd){ p, p + s.n, false };
 }
 static inline size_t rd_left(const struct rd *r)
 {

@@ -42,7 +42,7 @@ uint64_t siphash(const struct siphash_key *k, slice s)
 {
 	uint64_t v[4] = { k->k0 ^ 0x736f6d6570736575, k->k1 ^ 0x646f72616e646f6d,
 			  k->k0 ^ 0x6c7967656e657261, k->k1 ^ 0x7465646279746573 };
-	const unsigned char *p = (const unsigned char *)s.p;
+	const unsigned char *p = (const unsigned char *)(s.p ? s.p : "");
 	size_t whole = s.n & ~(size_t)7;
 
 	for (size_t i = 0; i < whole; i += 8)

@@ -298,8 +298,8 @@ enum status io_write_file(const char *path, slice data, mode_t mode, struct err 
 	if (st == ST_OK)
 		st = io_fdatasync(fd, e);
 	if (st == ST_OK)
-		return io_rename(tmp, path, e);
-	if (fd >= 0)
+		st = io_rename(tmp, path, e);
+	if (st != ST_OK && fd >= 0)
 		unlink(tmp);
 	return st;
 }

@@ -41,7 +41,7 @@ bool slice_ends(slice s, slice suffix)
 
 bool slice_iends(slice s, slice suffix)
 {
-	return s.n >= suffix.n && ieq(s.p + (s.n - suffix.n), suffix.p, suffix.n);
+	return s.n >= suffix.n && slice_ieq(slice_from(s, s.n - suffix.n), suffix);
 }
 
 size_t slice_chr(slice s, char c, size_t from)

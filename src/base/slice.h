@@ -37,7 +37,8 @@ static inline slice slice_sub(slice s, size_t from, size_t n)
 {
 	if (from > s.n)
 		from = s.n;
-	return (slice){ s.p + from, n < s.n - from ? n : s.n - from };
+	/* NULL + 0 is undefined, and the zero slice is a fair one. */
+	return (slice){ from ? s.p + from : s.p, n < s.n - from ? n : s.n - from };
 }
 static inline slice slice_from(slice s, size_t from)
 {
