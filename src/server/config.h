@@ -1,0 +1,40 @@
+#pragma once
+/* config.h — the one small, optional file, and its defaults. Read once at start, never written by the server.
+ *
+ * An unknown key is an error with file, line and the nearest name that exists. Without a file everything has a default.
+ * docs/man/facteur.conf.5 is its manual. */
+#include "base/log.h"
+#include "base/status.h"
+
+enum config_service {
+	SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_SUBMISSIONS, SERVICE_IMAP, SERVICE_IMAPS, SERVICE_POP3, SERVICE_POP3S,
+	SERVICE_COUNT
+};
+struct config_listen {
+	enum config_service service;
+	char *address;
+	uint16_t port;
+	bool optional; /* a default: no IPv6 on this machine is no error */
+};
+struct config_certificate {
+	char *cert_file, *key_file;
+};
+struct config {
+	char *hostname, *data;
+	uint64_t max_message;
+	bool reject_bare_newline;
+	unsigned workers; /* of the db pool */
+	enum log_level log_level;
+	struct config_listen *listen;
+	size_t n_listen;
+	struct config_certificate *certificate; /* none: the private CA's */
+	size_t n_certificate;
+};
+struct config_flags { /* command line wins over the file */
+	const char *file, *data, *hostname, *listen;
+	uint16_t base; /* added to every standard port when there is no listen section */
+};
+/* Prints what is wrong on stderr and returns false. */
+bool config_load(const struct config_flags *flags, struct config *out);
+void config_free(struct config *c);
+const char *config_service_name(enum config_service s);

@@ -1,0 +1,166 @@
+/* control.c — accept, check who asks, run the verb, answer. */
+#include "server/control.h"
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/log.h"
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
+
+#define REQUEST_MAX (16u << 20)
+#define CONTROL_TIMEOUT_S 10
+
+struct control {
+	struct admin_ctx ctx;
+	char *path;
+	int fd, stop_fd;
+	pthread_t thread;
+};
+
+static bool is_allowed(int fd, struct ucred *cred)
+{
+	socklen_t n = sizeof(*cred);
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, cred, &n) != 0)
+		return false;
+	return cred->uid == 0 || cred->uid == geteuid();
+}
+
+/* Up to the newline; false on end, error, time-out or too much. */
+static bool read_request(int fd, struct buf *b)
+{
+	for (;;) {
+		if (!buf_reserve(b, 16u << 10))
+			return false;
+		ssize_t k = read(fd, b->p + b->n, 16u << 10);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			return false;
+		b->n += (size_t)k;
+		if (b->p[b->n - 1] == '\n')
+			return true;
+	}
+}
+
+static void write_reply(int fd, const json_t *reply)
+{
+	char *text = json_dumps(reply, JSON_COMPACT);
+	size_t n = text != NULL ? strlen(text) : 0;
+	for (size_t at = 0; at < n;) {
+		ssize_t k = send(fd, text + at, n - at, MSG_NOSIGNAL);
+		if (k < 0 && errno == EINTR)
+			continue;
+		if (k <= 0)
+			break;
+		at += (size_t)k;
+	}
+	free(text);
+}
+
+static void log_request(const json_t *request, const json_t *reply, const struct ucred *cred)
+{
+	struct log_line l;
+	log_begin(&l, LOG_LEVEL_INFO, "control.request");
+	log_cstr(&l, "noun", json_string_value(json_object_get(request, "noun")));
+	log_cstr(&l, "verb", json_string_value(json_object_get(request, "verb")));
+	log_cstr(&l, "arg", json_string_value(json_array_get(json_object_get(request, "args"), 0)));
+	log_int(&l, "uid", (int64_t)cred->uid);
+	log_cstr(&l, "reason", json_string_value(json_object_get(reply, "error")));
+	log_end(&l);
+}
+
+static void serve_one(struct control *c, int fd)
+{
+	struct ucred cred = { 0 };
+	struct timeval tv = { .tv_sec = CONTROL_TIMEOUT_S };
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
+	if (!is_allowed(fd, &cred)) {
+		struct log_line l;
+		log_begin(&l, LOG_LEVEL_WARN, "control.refused");
+		log_int(&l, "uid", (int64_t)cred.uid);
+		log_cstr(&l, "reason", "only root and the server's own user may");
+		log_end(&l);
+		return;
+	}
+	AUTO_BUF b;
+	buf_init(&b, REQUEST_MAX);
+	if (!read_request(fd, &b))
+		return;
+	json_t *request = json_loadb(b.p, b.n, 0, NULL);
+	json_t *reply = admin_run(&c->ctx, request);
+	log_request(request, reply, &cred);
+	write_reply(fd, reply);
+	json_decref(request);
+	json_decref(reply);
+}
+
+static void *control_main(void *arg)
+{
+	struct control *c = arg;
+	struct pollfd p[2] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->stop_fd, .events = POLLIN } };
+	for (;;) {
+		if (poll(p, 2, -1) < 0 && errno != EINTR)
+			break;
+		if (p[1].revents != 0)
+			break;
+		int fd = p[0].revents != 0 ? accept4(c->fd, NULL, NULL, SOCK_CLOEXEC) : -1;
+		if (fd < 0)
+			continue;
+		serve_one(c, fd);
+		close(fd);
+	}
+	return NULL;
+}
+
+enum status control_open(const char *path, const struct admin_ctx *ctx, struct control **out, struct err *e)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return err_set(e, ERR_LIMIT, "the path %s is too long for a Unix socket (107 octets)", path);
+	memcpy(sa.sun_path, path, strlen(path) + 1);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* A left-over of a server that was killed: we hold the store's lock, so nobody listens there. */
+	unlink(path);
+	mode_t old = umask(0177);
+	int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&sa, sizeof(sa));
+	umask(old);
+	if (rc != 0 || listen(fd, 64) != 0) {
+		int saved = errno;
+		if (fd >= 0)
+			close(fd);
+		return err_set(e, ERR_IO, "control socket %s: %s", path, strerror(saved));
+	}
+	struct control *c = mem_new(sizeof(*c));
+	c->ctx = *ctx;
+	c->path = memcpy(mem_new(strlen(path) + 1), path, strlen(path) + 1);
+	c->fd = fd;
+	c->stop_fd = eventfd(0, EFD_CLOEXEC);
+	if (c->stop_fd < 0 || pthread_create(&c->thread, NULL, control_main, c) != 0) {
+		close(fd);
+		mem_free(c->path);
+		mem_free(c);
+		return err_set(e, ERR_IO, "control socket: no thread to be had");
+	}
+	*out = c;
+	return ST_OK;
+}
+
+void control_close(struct control *c)
+{
+	if (c == NULL)
+		return;
+	uint64_t one = 1;
+	if (write(c->stop_fd, &one, sizeof(one)) == sizeof(one))
+		pthread_join(c->thread, NULL);
+	close(c->stop_fd);
+	close(c->fd);
+	unlink(c->path);
+	mem_free(c->path);
+	mem_free(c);
+}

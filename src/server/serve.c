@@ -1,0 +1,277 @@
+/* serve.c — wiring: kv → store → auth → workers → listeners → control socket, and the signals. */
+#include "server/serve.h"
+#include "auth/auth.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/limits.h"
+#include "imap/imap.h"
+#include "kv/kv.h"
+#include "pop3/pop3.h"
+#include "server/control.h"
+#include "smtp/smtp.h"
+#include "store/store.h"
+#include "work/session.h"
+#include <signal.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+
+#define DISK_RESERVE (64u << 20)
+#define LISTENERS_MAX 64
+#define SWEEP_EVERY_S 30
+
+struct server {
+	const struct config *cfg;
+	struct arena arena;
+	struct clock clock;
+	struct kv *kv;
+	struct store *store;
+	struct auth *auth;
+	struct tls_store *tls;
+	struct worker_ctx *workers;
+	struct smtp_ctx smtp;
+	struct imap_ctx imap;
+	struct pop3_ctx pop3;
+	struct listener *listeners[LISTENERS_MAX];
+	size_t n_listeners;
+	struct control *control;
+	struct job sweep;
+	_Atomic bool sweep_is_queued;
+};
+
+static void log_failed(const char *event, const struct err *e)
+{
+	struct log_line l;
+	log_begin(&l, LOG_LEVEL_ERROR, event);
+	log_err(&l, e);
+	log_end(&l);
+}
+
+static enum status open_store(struct server *s, struct err *e)
+{
+	struct kv_options opt = {
+		.engine = KV_ROCKSDB,
+		.mode = KV_COMMIT_THREAD,
+		.dir = arena_fmt(&s->arena, "%s/store", s->cfg->data).p,
+		.reserve_bytes = DISK_RESERVE,
+	};
+	enum status st = io_mkdir(s->cfg->data, 0700, e);
+	if (st == ST_OK)
+		st = kv_open(&opt, &s->kv, e);
+	if (st == ST_OK)
+		st = store_open(s->kv, &s->clock, &s->store, e);
+	return st;
+}
+
+/* The configured certificates, or those of a private CA that is made at the first start. */
+static enum status open_tls(struct server *s, struct err *e)
+{
+	const struct config *c = s->cfg;
+	struct tls_pair *pairs = arena_array(&s->arena, c->n_certificate + 1, sizeof(*pairs));
+	size_t n = c->n_certificate;
+	for (size_t i = 0; i < n; i++)
+		pairs[i] = (struct tls_pair){ c->certificate[i].cert_file, c->certificate[i].key_file };
+	if (n == 0) {
+		const char *dir = arena_fmt(&s->arena, "%s/tls", c->data).p;
+		const char *names[] = { c->hostname, "localhost", "127.0.0.1", "::1" };
+		enum status st = io_mkdir(dir, 0700, e);
+		if (st == ST_OK)
+			st = tls_make_private_ca(dir, names, 4, clock_now_s(&s->clock), e);
+		if (st != ST_OK)
+			return st;
+		pairs[n++] = (struct tls_pair){ arena_fmt(&s->arena, "%s/cert.pem", dir).p,
+						arena_fmt(&s->arena, "%s/key.pem", dir).p };
+	}
+	return tls_store_new(pairs, n, &s->tls, e);
+}
+
+static void open_workers(struct server *s)
+{
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	struct worker_options w = {
+		.loops = cpus > 0 && cpus < 64 ? (unsigned)cpus : 2,
+		.db_threads = s->cfg->workers,
+		.crypto_threads = cpus > 2 && cpus < 64 ? (unsigned)cpus : 2,
+		.clock = &s->clock,
+	};
+	struct auth_options a = { .clock = &s->clock };
+	s->auth = auth_new(s->store, &a);
+	s->workers = worker_new(&w);
+}
+
+static void wire_services(struct server *s)
+{
+	slice hostname = slice_str(s->cfg->hostname);
+	s->smtp = (struct smtp_ctx){ .store = s->store, .auth = s->auth, .hostname = hostname,
+				     .max_message = s->cfg->max_message,
+				     .reject_bare_newline = s->cfg->reject_bare_newline };
+	s->imap = (struct imap_ctx){ .store = s->store, .auth = s->auth, .hostname = hostname,
+				     .max_message = s->cfg->max_message };
+	s->pop3 = (struct pop3_ctx){ .store = s->store, .auth = s->auth, .hostname = hostname };
+}
+
+static enum status open_listener(struct server *s, const struct config_listen *l, struct err *e)
+{
+	static const struct service *const service[SERVICE_COUNT] = {
+		[SERVICE_SMTP] = &smtp_service_mx,	   [SERVICE_SUBMISSION] = &smtp_service_submission,
+		[SERVICE_SUBMISSIONS] = &smtp_service_submission, [SERVICE_IMAP] = &imap_service,
+		[SERVICE_IMAPS] = &imap_service,	   [SERVICE_POP3] = &pop3_service,
+		[SERVICE_POP3S] = &pop3_service,
+	};
+	bool implicit = l->service == SERVICE_SUBMISSIONS || l->service == SERVICE_IMAPS || l->service == SERVICE_POP3S;
+	void *ctx = l->service <= SERVICE_SUBMISSIONS ? (void *)&s->smtp :
+		    l->service <= SERVICE_IMAPS	      ? (void *)&s->imap :
+							(void *)&s->pop3;
+	if (s->n_listeners == LISTENERS_MAX)
+		return err_set(e, ERR_LIMIT, "more than %d listeners", LISTENERS_MAX);
+	enum status st = worker_listen(s->workers, service[l->service], ctx, l->address, l->port, s->tls, implicit,
+				       &s->listeners[s->n_listeners], e);
+	if (st == ST_OK)
+		s->n_listeners++;
+	return st;
+}
+
+static enum status open_listeners(struct server *s, struct err *e)
+{
+	for (size_t i = 0; i < s->cfg->n_listen; i++) {
+		const struct config_listen *l = &s->cfg->listen[i];
+		enum status st = open_listener(s, l, e);
+		if (st != ST_OK && !l->optional)
+			return st;
+		struct log_line line;
+		log_begin(&line, st == ST_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "server.listen");
+		log_cstr(&line, "service", config_service_name(l->service));
+		log_cstr(&line, "address", l->address);
+		log_int(&line, "port", l->port);
+		if (st != ST_OK)
+			log_err(&line, e);
+		log_end(&line);
+	}
+	return ST_OK;
+}
+
+static enum status open_control(struct server *s, struct err *e)
+{
+	struct admin_ctx ctx = { .store = s->store, .auth = s->auth, .workers = s->workers };
+	return control_open(arena_fmt(&s->arena, "%s/control.sock", s->cfg->data).p, &ctx, &s->control, e);
+}
+
+/* What was left behind by expunges, removed mailboxes and hand-offs, in the background. */
+static void sweep_run(struct job *j)
+{
+	struct server *s = (struct server *)((char *)j - offsetof(struct server, sweep));
+	struct err e = { 0 };
+	size_t done;
+	if (store_handoff_run(s->store, 1000, &done, &e) != ST_OK || store_sweep(s->store, &e) != ST_OK)
+		log_failed("server.sweep", &e);
+	s->sweep_is_queued = false;
+}
+
+static void sweep_submit(struct server *s)
+{
+	if (s->sweep_is_queued)
+		return;
+	s->sweep_is_queued = true;
+	s->sweep.run = sweep_run;
+	pool_submit(worker_pool_db(s->workers), &s->sweep);
+}
+
+static void reload(struct server *s)
+{
+	struct err e = { 0 };
+	struct log_line l;
+	enum status st = tls_store_reload(s->tls, &e);
+	log_begin(&l, st == ST_OK ? LOG_LEVEL_INFO : LOG_LEVEL_ERROR, "server.reload");
+	if (st != ST_OK)
+		log_err(&l, &e);
+	log_end(&l);
+}
+
+static void wait_for_signals(struct server *s, const sigset_t *set)
+{
+	struct timespec wait = { .tv_sec = SWEEP_EVERY_S };
+	for (;;) {
+		int sig = sigtimedwait(set, NULL, &wait);
+		if (sig == SIGTERM || sig == SIGINT)
+			return;
+		if (sig == SIGHUP)
+			reload(s);
+		sweep_submit(s);
+	}
+}
+
+static void raise_descriptor_limit(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) == 0) {
+		r.rlim_cur = r.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &r);
+	}
+}
+
+static void log_event(const struct server *s, const char *event)
+{
+	struct log_line l;
+	log_begin(&l, LOG_LEVEL_INFO, event);
+	log_cstr(&l, "version", FACTEUR_VERSION);
+	log_cstr(&l, "data", s->cfg->data);
+	log_cstr(&l, "hostname", s->cfg->hostname);
+	log_end(&l);
+}
+
+static void close_all(struct server *s)
+{
+	control_close(s->control);
+	for (size_t i = 0; i < s->n_listeners; i++)
+		listener_close(s->listeners[i]);
+	if (s->workers != NULL) {
+		worker_stop(s->workers, LIMIT_SHUTDOWN_TIME);
+		worker_free(s->workers);
+	}
+	auth_free(s->auth);
+	if (s->tls != NULL)
+		tls_store_free(s->tls);
+	if (s->store != NULL)
+		store_close(s->store);
+	if (s->kv != NULL)
+		kv_close(s->kv);
+	arena_release(&s->arena);
+}
+
+int serve_run(const struct config *cfg)
+{
+	struct server s = { .cfg = cfg };
+	struct err e = { 0 };
+	sigset_t set;
+	arena_init(&s.arena);
+	clock_init_real(&s.clock);
+	log_set_level(cfg->log_level);
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
+	raise_descriptor_limit();
+	enum status st = open_store(&s, &e);
+	if (st == ST_OK)
+		st = open_tls(&s, &e);
+	if (st == ST_OK) {
+		open_workers(&s);
+		wire_services(&s);
+		st = open_listeners(&s, &e);
+	}
+	if (st == ST_OK) {
+		worker_start(s.workers);
+		st = open_control(&s, &e);
+	}
+	if (st == ST_OK) {
+		log_event(&s, "server.ready");
+		sweep_submit(&s);
+		wait_for_signals(&s, &set);
+		log_event(&s, "server.stopping");
+	} else {
+		log_failed("server.start", &e);
+	}
+	close_all(&s);
+	return st == ST_OK ? EX_OK : st == ST_FULL || e.code == ERR_BUSY ? EX_TEMPFAIL : EX_UNAVAILABLE;
+}
