@@ -86,6 +86,20 @@ unit: $(UNIT)
 headers:
 	@for h in src/*/*.h; do $(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra -Werror -x c -fsyntax-only -include $$h /dev/null || exit 1; done; echo headers: ok
 
+## make lint                what the compiler does not see: tools/lint, format, cppcheck
+CPPCHECK := cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -j2 \
+	--enable=warning,portability,performance --suppress=missingIncludeSystem \
+	--suppress=pointerSize -Isrc -D_GNU_SOURCE
+lint: layers
+	tools/lint
+	tools/format check
+	@if command -v cppcheck >/dev/null; then $(CPPCHECK) src && echo "cppcheck: ok"; \
+	else echo "cppcheck: skipped (not installed)"; fi
+
+## make format              clang-format 14 over the .c files (F=src/mime: of one folder)
+format:
+	tools/format fix $(F)
+
 ## make layers              a folder includes only what stands behind its arrow
 layers:
 	tools/layers check

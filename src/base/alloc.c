@@ -5,7 +5,8 @@ static _Noreturn void no_memory(size_t n, size_t size)
 {
 	/* stdio may itself need memory: snprintf into the stack, one write. */
 	char line[96];
-	int len = snprintf(line, sizeof(line), "facteur: out of memory (%zu * %zu bytes)\n", n, size);
+	int len = snprintf(line, sizeof(line),
+			   "facteur: out of memory (%zu * %zu bytes)\n", n, size);
 
 	if (len > 0 && write(STDERR_FILENO, line, (size_t)len) < 0)
 		abort();

@@ -15,7 +15,8 @@
 
 #define BLOCK_MIN 1024u
 #define BLOCK_MAX (64u << 10)
-#define BLOCK_KEPT 4096u /* what a reset may keep: an arena between two commands stays small */
+#define BLOCK_KEPT \
+	4096u /* what a reset may keep: an arena between two commands stays small */
 #define ALIGN 16u
 
 /* The header is 32 bytes so that data starts 16-byte aligned behind malloc's own alignment. */

@@ -95,6 +95,6 @@ int64_t civil_to_unix(const struct civil *c)
 	int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
 	int64_t day = era * DAYS_PER_ERA + doe - DAYS_TO_1970;
 
-	return day * 86400 + (int64_t)c->hour * 3600 + (int64_t)c->minute * 60 + c->second -
-	       (int64_t)c->zone * 60;
+	return day * 86400 + (int64_t)c->hour * 3600 + (int64_t)c->minute * 60 +
+	       c->second - (int64_t)c->zone * 60;
 }

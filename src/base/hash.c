@@ -109,7 +109,9 @@ static uint32_t crc_by_table(uint32_t crc, const unsigned char *p, size_t n)
 }
 
 #ifdef __x86_64__
-__attribute__((target("sse4.2"))) static uint32_t crc_by_cpu(uint32_t crc, const unsigned char *p, size_t n)
+__attribute__((target("sse4.2"))) static uint32_t crc_by_cpu(uint32_t crc,
+							     const unsigned char *p,
+							     size_t n)
 {
 	uint64_t wide = crc;
 

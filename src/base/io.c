@@ -89,13 +89,15 @@ enum status io_pwritev(int fd, struct iovec *iov, int n, uint64_t off, struct er
 		}
 		if (off > INT64_MAX)
 			return fail_fd(e, EFBIG, "write", fd);
-		ssize_t done = door(IO_WRITE)
-				       ? pwritev(fd, iov, n < IOV_MAX ? n : IOV_MAX, (off_t)off)
-				       : -1;
+		ssize_t done =
+			door(IO_WRITE)
+				? pwritev(fd, iov, n < IOV_MAX ? n : IOV_MAX, (off_t)off)
+				: -1;
 
 		if (done < 0 && errno == EINTR)
 			continue;
-		if (done <= 0) /* a write of nothing that is no error would go on for ever */
+		if (done <=
+		    0) /* a write of nothing that is no error would go on for ever */
 			return fail_fd(e, done < 0 ? errno : EIO, "write", fd);
 		off += (uint64_t)done;
 		for (size_t left = (size_t)done; left > 0;) {
@@ -273,7 +275,8 @@ enum status io_read_file(const char *path, size_t max, struct buf *out, struct e
 		else
 			out->full = true;
 		if (out->full) {
-			st = err_set(e, ERR_LIMIT, "%s: larger than %zu bytes", path, max);
+			st = err_set(e, ERR_LIMIT, "%s: larger than %zu bytes", path,
+				     max);
 			break;
 		}
 	}
@@ -291,7 +294,8 @@ enum status io_write_file(const char *path, slice data, mode_t mode, struct err 
 	if (unlink(tmp) != 0 && errno != ENOENT)
 		return fail(e, errno, "remove", tmp);
 	AUTO_FD fd = -1;
-	enum status st = io_open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode, &fd, e);
+	enum status st =
+		io_open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode, &fd, e);
 
 	if (st == ST_OK)
 		st = io_pwrite(fd, data, 0, e);

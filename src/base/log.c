@@ -103,7 +103,8 @@ static void put_value(struct log_line *l, slice s)
 		if (n == 0) {
 			char hex[5];
 
-			snprintf(hex, sizeof(hex), "\\x%02x", (unsigned)(unsigned char)s.p[at]);
+			snprintf(hex, sizeof(hex), "\\x%02x",
+				 (unsigned)(unsigned char)s.p[at]);
 			ok = put(l, hex, 4);
 			n = 1;
 		} else if (s.p[at] == '"' || s.p[at] == '\\') {
@@ -145,8 +146,8 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
 	int64_t us = clock_now_us(&real);
 	struct civil c = civil_from_unix(us / 1000000, 0);
 
-	snprintf(stamp, sizeof(stamp), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month, c.day,
-		 c.hour, c.minute, c.second, (int)(us / 1000 % 1000));
+	snprintf(stamp, sizeof(stamp), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year,
+		 c.month, c.day, c.hour, c.minute, c.second, (int)(us / 1000 % 1000));
 	log_cstr(l, "time", stamp);
 	log_cstr(l, "level", level_name(level));
 	log_cstr(l, "event", event);

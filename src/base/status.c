@@ -73,7 +73,8 @@ enum status err_set(struct err *e, enum err_code code, const char *fmt, ...)
 			size_t end = sizeof(e->text) - 1;
 
 			/* Not in the middle of a character. */
-			while (end > 0 && ((unsigned char)e->text[end - 1] & 0xc0) == 0x80)
+			while (end > 0 &&
+			       ((unsigned char)e->text[end - 1] & 0xc0) == 0x80)
 				end--;
 			if (end > 0 && (unsigned char)e->text[end - 1] >= 0xc0)
 				end--;

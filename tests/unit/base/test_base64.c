@@ -36,10 +36,11 @@ static void only_the_one_spelling_is_taken(void **state)
 {
 	(void)state;
 	static const slice bad[] = {
-		S("Z"),	       S("Zg"),	      S("Zg="),	     S("Zg==="),    S("===="),	   S("Z==="),
-		S("Zh=="),     S("Zm9="),     S("Zg==Zg=="), S("Zm=v"),	    S("Zm9v\r\n"), S("Zm 9"),
-		S("Zm9-"),     S("Zm9_"),     S("Zm9v!!!!"), S("\xff\xff\xff\xff"), S("Zm9v="),
-		S("Zm\0="),
+		S("Z"),	       S("Zg"),	   S("Zg="),	  S("Zg==="),
+		S("===="),     S("Z==="),  S("Zh=="),	  S("Zm9="),
+		S("Zg==Zg=="), S("Zm=v"),  S("Zm9v\r\n"), S("Zm 9"),
+		S("Zm9-"),     S("Zm9_"),  S("Zm9v!!!!"), S("\xff\xff\xff\xff"),
+		S("Zm9v="),    S("Zm\0="),
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -96,8 +96,9 @@ static void drop_removes_at_the_front(void **state)
 	buf_done(&b);
 }
 
-static const uint64_t numbers[] = { 0,	   1,	      127,	  128,		  255,	     256,
-				    16383, 16384,     UINT32_MAX, 1ull << 32,	  1ull << 63, UINT64_MAX - 1,
+static const uint64_t numbers[] = { 0,		1,	    127,	128,
+				    255,	256,	    16383,	16384,
+				    UINT32_MAX, 1ull << 32, 1ull << 63, UINT64_MAX - 1,
 				    UINT64_MAX };
 
 static void what_is_put_is_read(void **state)

@@ -44,8 +44,9 @@ static void dates_agree_with_the_c_library(void **state)
 		struct civil c = civil_from_unix(s, 0);
 
 		assert_non_null(gmtime_r(&t, &tm));
-		if (c.year != tm.tm_year + 1900 || c.month != tm.tm_mon + 1 || c.day != tm.tm_mday ||
-		    c.hour != tm.tm_hour || c.minute != tm.tm_min || c.second != tm.tm_sec ||
+		if (c.year != tm.tm_year + 1900 || c.month != tm.tm_mon + 1 ||
+		    c.day != tm.tm_mday || c.hour != tm.tm_hour ||
+		    c.minute != tm.tm_min || c.second != tm.tm_sec ||
 		    c.weekday != tm.tm_wday || civil_to_unix(&c) != s)
 			fail_msg("%lld", (long long)s);
 	}
@@ -61,7 +62,8 @@ static void known_moments(void **state)
 		{ 0, { 1970, 1, 1, 0, 0, 0, 0, 4 } },
 		{ -1, { 1969, 12, 31, 23, 59, 59, 0, 3 } },
 		{ 951782400, { 2000, 2, 29, 0, 0, 0, 0, 2 } },
-		{ 837597000, { 1996, 7, 17, 2, 50, 0, -420, 3 } }, /* 17-Jul-1996 02:50:00 -0700 */
+		{ 837597000,
+		  { 1996, 7, 17, 2, 50, 0, -420, 3 } }, /* 17-Jul-1996 02:50:00 -0700 */
 		{ 1795376648, { 2026, 11, 23, 1, 29, 8, 345, 1 } }, /* Nepal, +0545 */
 	};
 

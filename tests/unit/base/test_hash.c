@@ -13,8 +13,9 @@ static void siphash_gives_the_published_values(void **state)
 		size_t n;
 		uint64_t want;
 	} cases[] = {
-		{ 0, 0x726fdb47dd0e0e31 },  { 1, 0x74f839c593dc67fd },	{ 7, 0xab0200f58b01d137 },
-		{ 8, 0x93f5f5799a932462 },  { 9, 0x9e0082df0ba9e4b0 },	{ 15, 0xa129ca6149be45e5 },
+		{ 0, 0x726fdb47dd0e0e31 },  { 1, 0x74f839c593dc67fd },
+		{ 7, 0xab0200f58b01d137 },  { 8, 0x93f5f5799a932462 },
+		{ 9, 0x9e0082df0ba9e4b0 },  { 15, 0xa129ca6149be45e5 },
 		{ 16, 0x3f2acc7f57c29bdb }, { 63, 0x958a324ceb064572 },
 	};
 	const struct siphash_key k = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
@@ -41,9 +42,12 @@ static void crc32c_gives_the_values_of_rfc_3720_b4(void **state)
 		slice in;
 		uint32_t want;
 	} cases[] = {
-		{ { zeros, 32 }, 0x8a9136aa }, { { ones, 32 }, 0x62a8ab43 },
-		{ { up, 32 }, 0x46dd794e },    { { down, 32 }, 0x113fdb5c },
-		{ S("123456789"), 0xe3069283 }, { S(""), 0 },
+		{ { zeros, 32 }, 0x8a9136aa },
+		{ { ones, 32 }, 0x62a8ab43 },
+		{ { up, 32 }, 0x46dd794e },
+		{ { down, 32 }, 0x113fdb5c },
+		{ S("123456789"), 0xe3069283 },
+		{ S(""), 0 },
 		{ { NULL, 0 }, 0 },
 	};
 
@@ -91,7 +95,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(siphash_gives_the_published_values),
 		cmocka_unit_test(crc32c_gives_the_values_of_rfc_3720_b4),
-		cmocka_unit_test(crc32c_is_the_same_with_and_without_hardware_and_in_pieces),
+		cmocka_unit_test(
+			crc32c_is_the_same_with_and_without_hardware_and_in_pieces),
 		cmocka_unit_test(random_bytes_differ),
 	};
 

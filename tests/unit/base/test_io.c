@@ -81,7 +81,8 @@ static void what_is_written_is_read(void **state)
 	char a[] = "abc", b[] = "", c[] = "defg";
 	struct iovec iov[] = { { a, 3 }, { b, 0 }, { c, 4 } };
 
-	assert_int_equal(io_open(in_dir("f"), O_RDWR | O_CREAT | O_EXCL, 0600, &fd, &e), ST_OK);
+	assert_int_equal(io_open(in_dir("f"), O_RDWR | O_CREAT | O_EXCL, 0600, &fd, &e),
+			 ST_OK);
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(io_pwritev(fd, iov, 3, 5, &e), ST_OK);
 	assert_int_equal(io_pwrite(fd, SL("12345"), 0, &e), ST_OK);
@@ -137,17 +138,22 @@ static void errors_say_what_the_caller_branches_on(void **state)
 		enum status want;
 		enum err_code code;
 	} cases[] = {
-		{ ENOSPC, ST_FULL, ERR_DISK_FULL }, { EDQUOT, ST_FULL, ERR_DISK_FULL },
-		{ EMFILE, ST_FULL, ERR_DISK_FULL }, { ENFILE, ST_FULL, ERR_DISK_FULL },
-		{ EIO, ST_IO, ERR_IO },		    { EACCES, ST_IO, ERR_IO },
-		{ ENOENT, ST_NOT_FOUND, ERR_IO },   { EEXIST, ST_EXISTS, ERR_EXISTS },
+		{ ENOSPC, ST_FULL, ERR_DISK_FULL },
+		{ EDQUOT, ST_FULL, ERR_DISK_FULL },
+		{ EMFILE, ST_FULL, ERR_DISK_FULL },
+		{ ENFILE, ST_FULL, ERR_DISK_FULL },
+		{ EIO, ST_IO, ERR_IO },
+		{ EACCES, ST_IO, ERR_IO },
+		{ ENOENT, ST_NOT_FOUND, ERR_IO },
+		{ EEXIST, ST_EXISTS, ERR_EXISTS },
 	};
 	struct err e;
 	int fd = -7;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		inject(IO_OPEN, 1, cases[i].number);
-		assert_int_equal(io_open(in_dir("f"), O_RDONLY, 0, &fd, &e), cases[i].want);
+		assert_int_equal(io_open(in_dir("f"), O_RDONLY, 0, &fd, &e),
+				 cases[i].want);
 		assert_int_equal(e.code, cases[i].code);
 		assert_non_null(strstr(e.text, "/f: "));
 		assert_int_equal(fd, -7);

@@ -52,8 +52,9 @@ static void a_line_is_logfmt(void **state)
 	log_end(&l);
 	slice s = lines();
 
-	assert_true(slice_eq(s, SL("level=info event=smtp.rcpt.refused to=x@example.org size=-42 "
-				   "code=no-account reason=\"no such account\"\n")));
+	assert_true(slice_eq(
+		s, SL("level=info event=smtp.rcpt.refused to=x@example.org size=-42 "
+		      "code=no-account reason=\"no such account\"\n")));
 	/* time=2026-11-22T19:44:08.123Z */
 	assert_memory_equal(got, "time=20", 7);
 	assert_memory_equal(got + 28, "Z ", 2);
@@ -92,7 +93,7 @@ static void a_peer_cannot_forge_a_line(void **state)
 		{ S("a\0b\x1b[31m"), S("\"a\\x00b\\x1b[31m\"") },
 		{ S("\xc3\xbc\xf0\x9f\x98\x80"), S("\xc3\xbc\xf0\x9f\x98\x80") },
 		{ S("\xff\xc3"), S("\"\\xff\\xc3\"") },
-		{ S("\xc2\x9b"), S("\"\\xc2\\x9b\"") },		/* C1: CSI */
+		{ S("\xc2\x9b"), S("\"\\xc2\\x9b\"") },		 /* C1: CSI */
 		{ S("\xe2\x80\xa8"), S("\"\\xe2\\x80\\xa8\"") }, /* U+2028 */
 		{ S("\x7f"), S("\"\\x7f\"") },
 	};
@@ -169,10 +170,14 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_line_is_logfmt, capture, release),
-		cmocka_unit_test_setup_teardown(levels_below_the_set_one_are_silent, capture, release),
-		cmocka_unit_test_setup_teardown(a_peer_cannot_forge_a_line, capture, release),
-		cmocka_unit_test_setup_teardown(a_long_line_is_cut_and_marked, capture, release),
-		cmocka_unit_test_setup_teardown(many_small_fields_stop_at_the_end_of_the_line, capture, release),
+		cmocka_unit_test_setup_teardown(levels_below_the_set_one_are_silent,
+						capture, release),
+		cmocka_unit_test_setup_teardown(a_peer_cannot_forge_a_line, capture,
+						release),
+		cmocka_unit_test_setup_teardown(a_long_line_is_cut_and_marked, capture,
+						release),
+		cmocka_unit_test_setup_teardown(
+			many_small_fields_stop_at_the_end_of_the_line, capture, release),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

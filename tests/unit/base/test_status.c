@@ -12,7 +12,8 @@ static void every_code_has_a_status_and_a_name_of_its_own(void **state)
 		assert_string_not_equal(err_name((enum err_code)a), "unknown");
 		assert_int_equal(err_status((enum err_code)a) == ST_OK, a == ERR_NONE);
 		for (int b = ERR_NONE; b < a; b++)
-			assert_string_not_equal(err_name((enum err_code)a), err_name((enum err_code)b));
+			assert_string_not_equal(err_name((enum err_code)a),
+						err_name((enum err_code)b));
 	}
 	assert_string_equal(err_name(ERR_NO_MAILBOX), "no-mailbox");
 	assert_string_equal(err_name((enum err_code)999), "unknown");
@@ -36,7 +37,8 @@ static void the_text_is_filled_and_the_status_returned(void **state)
 	(void)state;
 	struct err e;
 
-	assert_int_equal(err_set(&e, ERR_EXISTS, "domain %s is there", "example.org"), ST_EXISTS);
+	assert_int_equal(err_set(&e, ERR_EXISTS, "domain %s is there", "example.org"),
+			 ST_EXISTS);
 	assert_int_equal(e.code, ERR_EXISTS);
 	assert_string_equal(e.text, "domain example.org is there");
 	assert_int_equal(err_set(NULL, ERR_IO, "%d", 1), ST_IO);

@@ -15,7 +15,8 @@ static void every_code_point_comes_back(void **state)
 			assert_int_equal(n, 0);
 			continue;
 		}
-		if (n == 0 || utf8_next(slice_make(bytes, n), &at) != (int32_t)cp || at != n)
+		if (n == 0 || utf8_next(slice_make(bytes, n), &at) != (int32_t)cp ||
+		    at != n)
 			fail_msg("U+%04X", (unsigned)cp);
 		/* Cut short it is malformed, and one byte is consumed. */
 		at = 0;
@@ -28,11 +29,26 @@ static void malformed_sequences_are_refused(void **state)
 {
 	(void)state;
 	static const slice bad[] = {
-		S("\x80"),	       S("\xbf"),	      S("\xc0\x80"),	     S("\xc1\xbf"),
-		S("\xe0\x80\x80"),     S("\xe0\x9f\xbf"),     S("\xf0\x80\x80\x80"), S("\xf0\x8f\xbf\xbf"),
-		S("\xed\xa0\x80"),     S("\xed\xbf\xbf"),     S("\xf4\x90\x80\x80"), S("\xf5\x80\x80\x80"),
-		S("\xfe"),	       S("\xff"),	      S("\xc3"),	     S("\xe2\x80"),
-		S("\xf0\x9f\x98"),     S("\xc3("),	      S("\xe2(\xa6"),	     S("\xe2\x80("),
+		S("\x80"),
+		S("\xbf"),
+		S("\xc0\x80"),
+		S("\xc1\xbf"),
+		S("\xe0\x80\x80"),
+		S("\xe0\x9f\xbf"),
+		S("\xf0\x80\x80\x80"),
+		S("\xf0\x8f\xbf\xbf"),
+		S("\xed\xa0\x80"),
+		S("\xed\xbf\xbf"),
+		S("\xf4\x90\x80\x80"),
+		S("\xf5\x80\x80\x80"),
+		S("\xfe"),
+		S("\xff"),
+		S("\xc3"),
+		S("\xe2\x80"),
+		S("\xf0\x9f\x98"),
+		S("\xc3("),
+		S("\xe2(\xa6"),
+		S("\xe2\x80("),
 		S("\xf8\x88\x80\x80\x80"),
 	};
 
