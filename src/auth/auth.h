@@ -6,8 +6,11 @@
  * log in every minute cost microseconds; a change of the verifier, disabling or removal voids it at once.
  *
  * Delay, don't ban: the answer to a failure is held back 0, 1, 2, 4 … 15 s per address (IPv4 /32, IPv6 /64) by the number of
- * *distinct* wrong passwords in the last while; the same wrong password again does not raise it. Loopback is not delayed
- * unless asked for. */
+ * *distinct* wrong passwords in the last while; the same wrong password again does not raise it. So is the answer to a right
+ * password from such an address, unless it was proven within the hour or the account has used the address within 30 days: else a
+ * guesser would hang up early and try on. Loopback is not delayed unless asked for.
+ *
+ * Any thread; one struct auth serves all protocols. Wiped where we own the copy; arenas are the callers'. */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -28,8 +31,8 @@ struct auth_user {
 	bool is_admin;
 };
 /* user: the account's address (an alias is not a login). On failure ERR_AUTH (never says which), ERR_DISABLED (right password,
- * account disabled), ERR_BUSY; *out_delay_ms is how long the answer must wait (session.delay_ms). reason (for the log only)
- * is a static text: "unknown user", "wrong password", "account disabled". */
+ * account disabled), ERR_BUSY; *out_delay_ms (set in every case, also with ST_OK) is how long the answer must wait (session.delay_ms).
+ * reason (for the log only) is a static text: "unknown user", "wrong password", "account disabled"; empty with ST_OK. */
 enum status auth_password(struct auth *a, slice user, slice password, const unsigned char net[16], bool is_loopback,
 			  struct arena *mem, struct auth_user *out, int64_t *out_delay_ms, const char **out_reason,
 			  struct err *e) MUST_USE;
@@ -48,7 +51,8 @@ bool auth_verifier_matches(slice verifier, slice password);
 /* RFC 4616: message = [authzid] NUL authcid NUL passwd. authzid must be empty or equal to authcid, else ERR_AUTH. */
 enum status sasl_plain_parse(slice message, slice *out_user, slice *out_password, struct err *e) MUST_USE;
 
-/* The server's side of AUTH PLAIN and LOGIN, one step per client line, the same for SMTP, IMAP and POP3. */
+/* The server's side of AUTH PLAIN and LOGIN, one step per client line, the same for SMTP, IMAP and POP3. The arena must live
+ * from sasl_start to the end of the exchange: the session's, not a command's. SASL_BAD and SASL_CANCELLED end it. */
 struct sasl {
 	enum { SASL_NONE, SASL_PLAIN, SASL_LOGIN_USER, SASL_LOGIN_PASSWORD } state;
 	slice user; /* in the arena */
