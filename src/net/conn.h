@@ -25,21 +25,29 @@ struct conn_peer {
 struct conn_ops {
 	/* Bytes are waiting (conn_input). Called again only when more have come or conn_again was called. */
 	void (*readable)(struct conn *c);
-	void (*drained)(struct conn *c);          /* everything queued has been written (or a BLOB is at the head) */
+	/* Some of what was queued has been written: look at conn_unwritten. Never called from inside conn_write. */
+	void (*drained)(struct conn *c);
 	void (*handshake)(struct conn *c);        /* TLS wants CPU: call conn_handshake_step on a crypto worker, then
 	                                             conn_handshake_done on the loop */
 	void (*secured)(struct conn *c);          /* the handshake is complete */
-	void (*closed)(struct conn *c, const char *why); /* peer went away, error, time-out; conn dies after this */
+	/* Exactly once, from the loop, never from inside another call: peer went away, error, or conn_close and
+	 * conn_abort have done their work. The owner forgets c (a handshake step that is out still ends with
+	 * conn_handshake_done). why is a constant word for the log. */
+	void (*closed)(struct conn *c, const char *why);
 };
 /* All on the loop thread unless said otherwise. */
 void *conn_owner(const struct conn *c);
 void conn_set_owner(struct conn *c, void *owner);
 struct loop *conn_loop(const struct conn *c);
 conn_id conn_get_id(const struct conn *c);
+struct conn *conn_by_id(struct loop *l, conn_id id);    /* NULL when it has gone */
 const struct conn_peer *conn_get_peer(const struct conn *c);
 slice conn_input(struct conn *c);                       /* valid until conn_consume or conn_want_input */
 void conn_consume(struct conn *c, size_t n);
 void conn_want_input(struct conn *c, bool want, size_t max); /* reads on while less than max bytes wait */
+/* While held, the bytes of conn_input stay where they are even when the connection dies (a worker reads them). */
+void conn_hold(struct conn *c);
+void conn_unhold(struct conn *c);
 bool conn_input_eof(const struct conn *c);
 void conn_write(struct conn *c, struct out *o);         /* takes all of o, starts writing */
 uint64_t conn_unwritten(const struct conn *c);          /* bytes queued, blobs included */
@@ -50,7 +58,7 @@ int conn_handshake_step(struct conn *c);                /* any one thread; the c
 void conn_handshake_done(struct conn *c, int result);
 bool conn_is_tls(const struct conn *c);
 slice conn_tls_text(const struct conn *c);              /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty without */
-void conn_close(struct conn *c);                        /* after all output has been written, at most 10 s */
+void conn_close(struct conn *c);                        /* after all output has been written, at most 10 s; reads no more */
 void conn_abort(struct conn *c);                        /* now */
 
 /* --- listeners --------------------------------------------------------------------------------------------- */
@@ -61,7 +69,7 @@ typedef const struct conn_ops *(*conn_accept_fn)(void *ctx, struct conn *c);
 enum status listener_open(struct loop **loops, size_t n, const char *addr, uint16_t port, conn_accept_fn fn, void *ctx,
 			  struct listener **out, struct err *e) MUST_USE;
 uint16_t listener_port(const struct listener *l);
-void listener_close(struct listener *l); /* stops accepting; from the thread of loop 0 or before they run */
+void listener_close(struct listener *l); /* stops accepting at once; any thread; its loops let go of it by and by */
 
 /* --- sim: a connection without a socket ------------------------------------------------------------------------ */
 struct conn *conn_new_sim(struct loop *l, const struct conn_peer *peer, const struct conn_ops *(*accept)(void *, struct conn *),
@@ -71,5 +79,7 @@ slice conn_sim_received(struct conn *c);          /* server → client so far, n
 void conn_sim_take(struct conn *c, size_t n);
 void conn_sim_eof(struct conn *c);
 bool conn_sim_is_closed(const struct conn *c);
+void conn_sim_window(struct conn *c, size_t n);   /* a slow reader: takes n bytes more, then waits; SIZE_MAX: all */
+void conn_sim_free(struct conn *c);               /* once it is closed; otherwise it lives until loop_free */
 /* In sim, conn_start_tls completes at once: bytes stay readable, conn_is_tls becomes true. What the client had sent
  * before it is treated as on a socket: plaintext behind STARTTLS closes the connection. */

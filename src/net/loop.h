@@ -1,9 +1,13 @@
 #pragma once
 /* loop.h — one event loop, one thread: descriptors, timers, posts. The only place that knows libevent.
  *
- * loop_post is for any thread; everything else for the loop's own. A sim loop has no thread and no descriptors: time
+ * loop_post and loop_stop are for any thread; everything else for the loop's own, or for whoever has the loop while no
+ * thread runs it. loop_free runs the posts that are left. A sim loop has no thread and no descriptors: time
  * is a virtual clock and loop_step runs what is due (tests/transcript, fuzzers). */
 #include "base/clock.h"
+
+/* The structure around an embedded task, timer or watch. */
+#define LOOP_FROM(type, member, p) ((type *)(void *)((char *)(p) - offsetof(type, member)))
 
 struct loop;
 struct loop *loop_new(const struct clock *clock);      /* real, epoll */
@@ -15,6 +19,10 @@ bool loop_step(struct loop *l);                        /* sim: runs posts and du
 int64_t loop_next_timer_us(struct loop *l);            /* sim: mono time of the next timer, INT64_MAX without */
 const struct clock *loop_clock(const struct loop *l);
 int64_t loop_mono_ms(const struct loop *l);            /* cached at each turn */
+bool loop_is_mine(const struct loop *l);               /* the caller is the loop's thread (or none runs it) */
+/* One thing that lives and dies with the loop (conn's tables). done runs in loop_free. */
+void loop_attach(struct loop *l, void *p, void (*done)(void *p));
+void *loop_attached(const struct loop *l);
 
 struct task { /* embedded by the poster; may be posted again once it has run */
 	void (*fn)(struct task *t);

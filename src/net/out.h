@@ -44,3 +44,5 @@ struct iovec;
 int out_iov(const struct out *o, struct iovec *iov, int n);
 void out_consume(struct out *o, uint64_t n);
 bool out_needs_fill(const struct out *o); /* the head is a BLOB */
+/* Moves everything in front of the first BLOB behind what ready holds. */
+void out_take_ready(struct out *o, struct out *ready);

@@ -11,6 +11,8 @@ struct job { /* embedded */
 };
 struct pool;
 struct pool *pool_new(const char *name, unsigned threads, size_t stack_bytes); /* 0 threads: pool_step runs jobs (sim) */
+/* The same with threads that give way to others when the processors are busy (nice, 0–19). */
+struct pool *pool_new_nice(const char *name, unsigned threads, size_t stack_bytes, int nice);
 void pool_free(struct pool *p);              /* runs what is queued, then ends */
 void pool_submit(struct pool *p, struct job *j); /* any thread */
 bool pool_step(struct pool *p);              /* sim: runs one job; false when none */

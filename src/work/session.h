@@ -34,9 +34,10 @@ enum step { /* what run() says */
 	STEP_CLOSE        /* write the answer, then close */
 };
 enum event {
-	EVENT_TIMEOUT,    /* session_timeout passed without input */
-	EVENT_WAKE,       /* session_wake was called (mailbox changed) */
-	EVENT_SHUTDOWN,   /* say BYE/421 now; the driver closes after run() */
+	EVENT_TIMEOUT,    /* session_timeout passed without a complete unit of input; the driver closes when there is
+	                     nothing to run (FRAME_MORE), otherwise run() decides */
+	EVENT_WAKE,       /* session_ref_wake was called (mailbox changed) */
+	EVENT_SHUTDOWN,   /* say BYE/421 now; the driver closes after run(), or at once with FRAME_MORE */
 	EVENT_SECURED     /* TLS is up: forget what was known before (RFC 3207 4.2, 3501 6.2.1, 2595) */
 };
 
@@ -44,7 +45,9 @@ struct service { /* one const table per protocol */
 	const char *name;      /* "smtp", "submission", "imap", "pop3": in logs and as session-id context */
 	slice alpn;            /* empty: none */
 	size_t input_max;      /* input held at most: the longest line, or LIMIT_READ_CHUNK for bodies */
-	/* New session on the loop; writes the greeting into o. ctx is the listener's. Never NULL. */
+	/* New session on the loop, zeroed (mem_new); may write the greeting into o. ctx is the listener's. Never NULL. With
+	 * implicit TLS it is called when the handshake is complete (and there is no EVENT_SECURED). The fields of struct
+	 * session are filled in afterwards: what needs drv, peer, id or is_tls belongs into greet, below. */
 	struct session *(*open)(void *ctx, struct out *o);
 	/* Called with all unconsumed input when no job is out. Sets *used to the bytes that belong to the unit found (or that
 	 * can be dropped, with FRAME_MORE). Never rescans: keeps its own position in the session. */
@@ -53,6 +56,10 @@ struct service { /* one const table per protocol */
 	/* On the loop, only while no job is out (events wait for it; wakes are merged). FRAME_MORE: nothing to run. */
 	enum frame (*event)(struct session *s, enum event ev, struct out *o);
 	void (*close)(struct session *s); /* frees it; no job is out, nothing held */
+	/* Optional: called right after open, when drv, peer, id and is_tls are set. Writes (the rest of) the greeting. */
+	void (*greet)(struct session *s, struct out *o);
+	/* Optional: sent in the clear to a connection over a limit, which is then closed: "421 …\r\n". */
+	slice busy;
 };
 
 struct session {
@@ -64,16 +71,20 @@ struct session {
 	uint32_t key;              /* pool key: account id after login */
 	int64_t delay_ms;          /* set by run(): the answer waits so long (failed logins); no worker is held */
 	struct out fail;           /* with STEP_COMMIT: the answer when the commit fails */
-	struct arena arena;        /* command arena: reset by the driver after STEP_DONE/COMMIT/CLOSE */
+	struct arena arena;        /* command arena: reset by the driver after STEP_DONE/COMMIT/CLOSE, empty when idle */
+	int64_t timeout_ms;        /* session_timeout sets it */
 };
 
 int64_t session_now_us(const struct session *s);
 slice session_tls_text(const struct session *s);
 void session_timeout(struct session *s, int64_t ms);  /* of inactivity; 0: none */
-/* One per STEP_COMMIT: give it to store_commit. When it fails `s->fail` is sent instead; a part of the same command that
- * failed makes the later parts fail too. */
+/* One per STEP_COMMIT: give it to store_commit, then return STEP_COMMIT; if store_commit is never called the ticket may be
+ * left alone and any other step returned. When the commit fails `s->fail` is sent instead of the answer (empty: the
+ * connection closes); the answers of later parts of the same command are dropped then, as it has been answered. */
 struct done *session_ticket(struct session *s);
-struct parked *session_park(struct session *s);       /* for store_begin; then return STEP_WAIT */
+/* For store_begin; then return STEP_WAIT. A parked command always runs on when it is woken, even when the connection has
+ * gone (its output is dropped): granted locks are never left behind. So do the parts after STEP_COMMIT_MORE. */
+struct parked *session_park(struct session *s);
 
 /* A thread-safe handle for publications: valid as an argument even after the session is gone. */
 struct session_ref {
