@@ -44,7 +44,7 @@ LIB_A := $(foreach l,$(LIBS),$(O)/lib/$(l).a)
 SRC := $(wildcard src/*/*.c)
 OBJ := $(SRC:%.c=$(O)/%.o)
 
-.PHONY: all help clean unit check check-all headers lint format layers
+.PHONY: all help clean unit headers lint format layers fuzz fuzz-replay
 all: $(O)/facteur
 
 help:
@@ -82,6 +82,29 @@ $(foreach d,$(notdir $(wildcard tests/unit/*)),$(eval $(call UNITDIR,$(d))))
 unit: $(UNIT)
 	tools/run-tests $^
 
+# --- fuzzing: tests/fuzz/fuzz_FOLDER_WHAT.c links what FOLDER may; its corpus is in corpus/FOLDER_WHAT
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZERS := $(FUZZ_SRC:%.c=$(O)/%)
+FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(O)/tests/fuzz/replay.o)
+define FUZZER
+$(O)/tests/fuzz/$(1): $(O)/tests/fuzz/$(1).o $(FUZZ_MAIN) \
+		$(sort $(call libs_of,$(word 2,$(subst _, ,$(1)))) $(O)/lib/base.a)
+	$$(CC) $$(LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $$@ $$(filter %.o,$$^) \
+		-Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS)
+endef
+$(foreach f,$(basename $(notdir $(FUZZ_SRC))),$(eval $(call FUZZER,$(f))))
+## make fuzz FUZZ=base_bytes TIME=60   libFuzzer on one target (clang); what it finds stays in build/fuzz
+FUZZ ?= base_bytes
+TIME ?= 60
+fuzz:
+	$(MAKE) MODE=fuzz $(BUILD)/fuzz/tests/fuzz/fuzz_$(FUZZ)
+	@mkdir -p $(BUILD)/fuzz/corpus/$(FUZZ)
+	$(BUILD)/fuzz/tests/fuzz/fuzz_$(FUZZ) -max_total_time=$(TIME) -max_len=65536 -timeout=10 \
+		-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ)
+## make fuzz-replay         every corpus once, and all its prefixes (MODE=asan)
+fuzz-replay: $(FUZZERS)
+	tools/run-tests $^
+
 ## make headers             every header compiles alone
 headers:
 	@for h in src/*/*.h; do $(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra -Werror -x c -fsyntax-only -include $$h /dev/null || exit 1; done; echo headers: ok
@@ -107,4 +130,4 @@ layers:
 clean:
 	rm -rf $(BUILD)
 
--include $(OBJ:.o=.d) $(UNIT:=.d)
+-include $(OBJ:.o=.d) $(UNIT:=.d) $(FUZZERS:=.d)
