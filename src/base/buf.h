@@ -1,9 +1,10 @@
 #pragma once
 /* buf.h — growing bytes with a mandatory maximum and a sticky error.
  *
- * Append as often as you like, test `full` once at the end: an append that would pass max adds nothing and
- * sets it, and so does every append after it.
- * What is added must not lie in the buf itself. Growing beyond memory aborts. Owned heap: buf_init/buf_done. */
+ * Append as often as you like, test `full` once at the end: an append that would pass
+ * max adds nothing and sets it, and so does every append after it. What is added must
+ * not lie in the buf itself. Growing beyond memory aborts. Owned heap:
+ * buf_init/buf_done. */
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -16,7 +17,7 @@ struct buf {
 void buf_init(struct buf *b, size_t max);
 void buf_done(struct buf *b);
 void buf_reset(struct buf *b);                 /* n = 0, full = false; memory kept */
-bool buf_reserve(struct buf *b, size_t extra); /* room for extra bytes behind n; false sets full */
+bool buf_reserve(struct buf *b, size_t extra); /* room behind n; false sets full */
 void buf_add(struct buf *b, slice s);
 void buf_addc(struct buf *b, char c);
 void buf_adds(struct buf *b, const char *cstr);
@@ -27,7 +28,8 @@ static inline slice buf_slice(const struct buf *b)
 {
 	return slice_make(b->p ? b->p : "", b->n);
 }
-/* Big-endian and length-prefixed fields: the store's rows are written with these (never text, HAZARDS 8). */
+/* Big-endian and length-prefixed fields: the store's rows are written with these
+ * (never text, HAZARDS 8). */
 void buf_put_u8(struct buf *b, uint8_t v);
 void buf_put_u16(struct buf *b, uint16_t v);
 void buf_put_u32(struct buf *b, uint32_t v);

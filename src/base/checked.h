@@ -1,5 +1,6 @@
 #pragma once
-/* checked.h — arithmetic on sizes that came from outside. True means it fits; *out is untouched otherwise. */
+/* checked.h — arithmetic on sizes that came from outside. True means it fits; *out is
+ * untouched otherwise. */
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,8 +1,9 @@
 #pragma once
 /* clock.h — where time comes from. Real, or virtual for `sim`.
  *
- * now_us: microseconds since 1970 UTC (may jump); mono_us: never goes back. A virtual clock stands still until
- * it is moved. Any thread may read. Library folders below net take times as parameters instead. */
+ * now_us: microseconds since 1970 UTC (may jump); mono_us: never goes back. A virtual
+ * clock stands still until it is moved. Any thread may read. Library folders below
+ * net take times as parameters instead. */
 #include "base/slice.h"
 #include <stdatomic.h>
 #include <time.h>
@@ -26,7 +27,7 @@ struct civil {
 	int year, month, day;      /* month 1–12 */
 	int hour, minute, second;  /* second 0–60 */
 	int zone;                  /* minutes east of UTC */
-	int weekday;               /* 0 = Sunday; filled by civil_from_unix, ignored by civil_to_unix */
+	int weekday;               /* 0 = Sunday; civil_to_unix ignores it */
 };
 struct civil civil_from_unix(int64_t s, int zone_minutes);
 int64_t civil_to_unix(const struct civil *c);

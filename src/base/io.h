@@ -1,33 +1,54 @@
 #pragma once
-/* io.h — the one door to files: everything we write ourselves goes through here, so that tests can make any call
- * fail (tests/crash). EINTR is retried, short reads and writes are completed, descriptors are close-on-exec.
- * Blocking: worker and committer threads only. Errors: ST_FULL for ENOSPC/EDQUOT/EMFILE/ENFILE, ST_IO otherwise,
- * ST_NOT_FOUND for ENOENT, ST_EXISTS for EEXIST; the text names the file and the errno. A failed sync is final:
- * the caller must never retry it. */
+/* io.h — the one door to files: everything we write ourselves goes through here, so
+ * that tests can make any call fail (tests/crash). EINTR is retried, short reads and
+ * writes are completed, descriptors are close-on-exec. Blocking: worker and committer
+ * threads only. Errors: ST_FULL for ENOSPC/EDQUOT/EMFILE/ENFILE, ST_IO otherwise,
+ * ST_NOT_FOUND for ENOENT, ST_EXISTS for EEXIST; the text names the file and the
+ * errno. A failed sync is final: the caller must never retry it (nor does io_fdatasync,
+ * not even for EINTR). */
 #include "base/buf.h"
 #include "base/status.h"
 #include <sys/types.h>
 #include <sys/uio.h>
-/* For tests: fn is asked before every system call and returns 0 to let it through, or the errno it fails with.
- * Set before threads start; NULL in production. */
+/* For tests: fn is asked before every system call and returns 0 to let it through, or
+ * the errno it fails with. Set before threads start; NULL in production. */
 enum io_op {
-	IO_OPEN, IO_READ, IO_WRITE, IO_SYNC, IO_SYNC_DIR, IO_MKDIR, IO_RENAME, IO_UNLINK, IO_TRUNCATE, IO_STAT
+	IO_OPEN,
+	IO_READ,
+	IO_WRITE,
+	IO_SYNC,
+	IO_SYNC_DIR,
+	IO_MKDIR,
+	IO_RENAME,
+	IO_UNLINK,
+	IO_TRUNCATE,
+	IO_STAT
 };
 void io_set_fault(int (*fn)(void *ctx, enum io_op op), void *ctx);
 
-enum status io_open(const char *path, int flags, mode_t mode, int *out_fd, struct err *e) MUST_USE;
+enum status io_open(const char *path, int flags, mode_t mode, int *out_fd,
+		    struct err *e) MUST_USE;
 enum status io_pwrite(int fd, slice data, uint64_t off, struct err *e) MUST_USE;
-enum status io_pwritev(int fd, struct iovec *iov, int n, uint64_t off, struct err *e) MUST_USE; /* iov is used up */
-enum status io_pread(int fd, void *dst, size_t n, uint64_t off, struct err *e) MUST_USE; /* all n or ST_IO */
+/* iov is used up. */
+enum status io_pwritev(int fd, struct iovec *iov, int n, uint64_t off,
+		       struct err *e) MUST_USE;
+/* All n bytes, or ST_IO. */
+enum status io_pread(int fd, void *dst, size_t n, uint64_t off, struct err *e) MUST_USE;
 enum status io_fdatasync(int fd, struct err *e) MUST_USE;
 enum status io_sync_dir(const char *dir, struct err *e) MUST_USE;
-enum status io_mkdir(const char *path, mode_t mode, struct err *e) MUST_USE; /* syncs the parent; ST_OK when it is there */
-enum status io_rename(const char *from, const char *to, struct err *e) MUST_USE; /* and syncs the directory of to */
-enum status io_unlink(const char *path, struct err *e) MUST_USE; /* the directory is not synced */
+/* Syncs the parent; ST_OK when it is there already. */
+enum status io_mkdir(const char *path, mode_t mode, struct err *e) MUST_USE;
+/* Syncs the directory of to. ST_IO from that sync leaves the new name in place. */
+enum status io_rename(const char *from, const char *to, struct err *e) MUST_USE;
+enum status io_unlink(const char *path, struct err *e) MUST_USE; /* no sync */
 enum status io_truncate(int fd, uint64_t size, struct err *e) MUST_USE;
 enum status io_size(int fd, uint64_t *out, struct err *e) MUST_USE;
-enum status io_free_bytes(const char *dir, uint64_t *out, struct err *e) MUST_USE; /* statvfs, for non-root */
-/* Appends to out; ST_LIMIT when the file is above max or out is full; out keeps its old n on failure. */
-enum status io_read_file(const char *path, size_t max, struct buf *out, struct err *e) MUST_USE;
+/* statvfs: what others than root may use. */
+enum status io_free_bytes(const char *dir, uint64_t *out, struct err *e) MUST_USE;
+/* Appends to out; ST_LIMIT when the file is above max or out is full; out keeps its
+ * old n on failure. */
+enum status io_read_file(const char *path, size_t max, struct buf *out,
+			 struct err *e) MUST_USE;
 /* Writes path.tmp, syncs, renames, syncs the directory: old or new, never half. */
-enum status io_write_file(const char *path, slice data, mode_t mode, struct err *e) MUST_USE;
+enum status io_write_file(const char *path, slice data, mode_t mode,
+			  struct err *e) MUST_USE;

@@ -1,6 +1,7 @@
 #pragma once
-/* limits.h — every length, count, depth and time that the outside can push on, in one place (docs/limits.md).
- * Sizes are octets, times milliseconds unless the name says otherwise. */
+/* limits.h — every length, count, depth and time that the outside can push on, in one
+ * place (docs/limits.md). Sizes are octets, times milliseconds unless the name says
+ * otherwise. */
 
 /* messages and MIME */
 #define LIMIT_MESSAGE            (50u << 20) /* default; config smtp.max-message */
@@ -63,6 +64,8 @@
 #define LIMIT_READ_CHUNK         (64u << 10) /* input held for one job */
 #define LIMIT_OUT_STEP           (256u << 10)/* output of one run() before it yields */
 #define LIMIT_TLS_HANDSHAKE_TIME 30000
+#define LIMIT_TLS_HANDSHAKES     512         /* waiting for a crypto worker; more are refused */
+#define LIMIT_HELD_ANSWERS       64          /* commits of one session under way */
 #define LIMIT_SHUTDOWN_TIME      10000
 
 /* auth */

@@ -1,15 +1,23 @@
 #pragma once
 /* log.h — one line per event, logfmt, to stderr.
  *
- *	time=2026-11-22T19:44:08.123Z level=info event=smtp.rcpt.refused session=a1b2-7 to=x@y reason="no such account"
+ *	time=2026-11-22T19:44:08.123Z level=info event=smtp.rcpt.refused
+ *		session=a1b2-7 to=x@y reason="no such account"
  *
- * Sessions and workers log, once, where the error is answered; library folders never do. The line is built in
- * the caller's stack and written with one write(2): any thread. Values are quoted when needed; control
- * characters and invalid UTF-8 become \xNN, so that a peer can never forge a line (HAZARDS 8). */
+ * Sessions and workers log, once, where the error is answered; library folders never
+ * do. The line is built in the caller's stack and written with one write(2): any
+ * thread. Values are quoted when needed; control characters and invalid UTF-8 become
+ * \xNN, so that a peer can never forge a line (HAZARDS 8). */
 #include "base/slice.h"
 #include "base/status.h"
 
-enum log_level { LOG_LEVEL_DEBUG, LOG_LEVEL_INFO, LOG_LEVEL_WARN, LOG_LEVEL_ERROR, LOG_LEVEL_NONE };
+enum log_level {
+	LOG_LEVEL_DEBUG,
+	LOG_LEVEL_INFO,
+	LOG_LEVEL_WARN,
+	LOG_LEVEL_ERROR,
+	LOG_LEVEL_NONE
+};
 
 struct log_line {
 	enum log_level level;

@@ -73,7 +73,8 @@ size_t slice_rchr(slice s, char c);                  /* last; s.n when none */
 size_t slice_find(slice s, slice needle, size_t from);
 size_t slice_ifind(slice s, slice needle, size_t from);
 slice slice_trim(slice s);                           /* without SP, HT, CR, LF at both ends */
-/* Cuts the part before the first sep off *s and returns it; *s becomes what is behind (empty at the end). */
+/* Cuts the part before the first sep off *s and returns it; *s becomes what is behind
+ * (empty at the end). */
 slice slice_cut(slice *s, char sep);
 /* All of s as a decimal number ≤ max, no sign, no blanks. False leaves *out alone. */
 bool slice_u64(slice s, uint64_t max, uint64_t *out);

@@ -1,8 +1,9 @@
 #pragma once
 /* status.h — how functions fail.
  *
- * enum status is what the caller branches on; struct err says why, once, where the fault is known, for a
- * peer or an operator to read. Out of memory is not a status: it aborts (DESIGN, P4). */
+ * enum status is what the caller branches on; struct err says why, once, where the
+ * fault is known, for a peer or an operator to read. Out of memory is not a status:
+ * it aborts (DESIGN, P4). */
 #include <stdarg.h>
 
 enum status {
@@ -49,8 +50,10 @@ struct err {
 	char text[236]; /* one sentence, UTF-8, no CR or LF */
 };
 
-/* Fills *e (NULL is fine) and returns the status that belongs to code. Control characters become '?'. */
-enum status err_set(struct err *e, enum err_code code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* Fills *e (NULL is fine) and returns the status that belongs to code. Control
+ * characters become '?'. */
+enum status err_set(struct err *e, enum err_code code, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 enum status err_status(enum err_code code);
 /* "no-mailbox", for logs and --json. */
 const char *err_name(enum err_code code);

@@ -171,6 +171,28 @@ static void a_size_that_overflows_aborts(void **state)
 	assert_int_equal(signal_of(nothing_wrong), 0);
 }
 
+/* Weak: there in sanitized programs only. */
+__attribute__((weak)) int __asan_address_is_poisoned(const volatile void *p);
+
+static void under_asan_what_was_not_handed_out_is_poisoned(void **state)
+{
+	(void)state;
+	struct arena a;
+
+	if (!__asan_address_is_poisoned)
+		skip();
+	arena_init(&a);
+	char *first = arena_alloc(&a, 13), *second = arena_alloc(&a, 16);
+
+	assert_int_equal(__asan_address_is_poisoned(first + 12), 0);
+	assert_int_equal(__asan_address_is_poisoned(first + 13), 1);
+	assert_int_equal(__asan_address_is_poisoned(second - 1), 1);
+	assert_int_equal(__asan_address_is_poisoned(second + 16), 1);
+	arena_reset(&a);
+	assert_int_equal(__asan_address_is_poisoned(first), 1);
+	arena_release(&a);
+}
+
 static void heap_memory_is_zeroed(void **state)
 {
 	(void)state;
@@ -188,6 +210,7 @@ int main(void)
 		cmocka_unit_test(a_reset_keeps_at_most_one_small_block),
 		cmocka_unit_test(copies_end_with_a_nul),
 		cmocka_unit_test(a_size_that_overflows_aborts),
+		cmocka_unit_test(under_asan_what_was_not_handed_out_is_poisoned),
 		cmocka_unit_test(heap_memory_is_zeroed),
 	};
 
