@@ -131,3 +131,6 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(OBJ:.o=.d) $(UNIT:=.d) $(FUZZERS:=.d)
+
+## make transcript          dialogues of tests/transcript (transcript-smtp, -imap, -pop3: of one protocol)
+-include tests/transcript/transcript.mk
