@@ -18,7 +18,6 @@ struct mime_decoder {
 	enum mime_encoding enc;
 	uint32_t acc;        /* base64: bits not yet given out */
 	uint8_t nbits;
-	bool ended;          /* base64: padding seen */
 	uint8_t nheld;       /* quoted-printable: "=", "=A", "=\r" seen */
 	char held[2];
 	struct {

@@ -12,7 +12,7 @@
 #include "mime/mime_parse.h"
 
 #define MIME_DIGEST_VERSION 1
-#define MIME_DIGEST_MAX (24u << 20) /* enough for every message: give the buf at least this maximum */
+#define MIME_DIGEST_MAX (32u << 20) /* enough for every message: give the buf at least this maximum */
 
 void mime_digest_write(const struct mime_part *root, struct buf *out);
 
