@@ -39,7 +39,8 @@ struct kv_options {
 	size_t cache_bytes;     /* block cache; 0: 64 MiB */
 };
 
-/* Runs recovery, cuts torn tails. ST_DENIED + ERR_BUSY when another process has the store open. */
+/* Runs recovery; a torn tail of the body log is left behind (no row names it). ST_DENIED + ERR_BUSY when another
+ * process has the store open, ST_INVALID + ERR_CANNOT when dir is somebody else's or of another version. */
 enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e) MUST_USE;
 void kv_close(struct kv *kv); /* finishes what is queued first */
 
@@ -48,7 +49,8 @@ void kv_close(struct kv *kv); /* finishes what is queued first */
  * (tools and tests only). ST_OK, ST_WAIT (woken later, then call again with the same park), or ERR_STOPPED. */
 enum status kv_begin(struct kv *kv, const uint32_t *ids, size_t n, struct parked *park, struct kv_txn **out,
 		     struct err *e) MUST_USE;
-/* Gives back locks granted to a waiter that no longer wants them (or leaves the FIFO). */
+/* Gives back locks granted to a waiter that no longer wants them (or leaves the FIFO). When it has returned, wake
+ * is not called any more. *park is zeroed before its first use, and not touched while it waits. */
 void kv_unpark(struct kv *kv, struct parked *park);
 struct arena *kv_txn_arena(struct kv_txn *t); /* lives until commit or abort returns */
 void kv_put(struct kv_txn *t, slice key, slice value); /* copies; sticky error, seen at commit */

@@ -1,0 +1,607 @@
+/* kv_commit.c — the committer: one batch for everybody who waits.
+ *
+ *	take the queue → drop the failed → place bodies, write and sync them → one engine batch → tell everybody
+ *
+ * Its memory is kept from batch to batch. Whoever runs batches (the thread, or the caller in INLINE and MANUAL
+ * mode) holds commit_mu; a callback that commits again finds itself in `committing` and only queues. */
+#include "kv/kv_internal.h"
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+
+#define DISK_ASK_US 100000
+#define ROWS_COALESCED 4096u /* larger transactions are written as they are */
+
+/* --- disk space -------------------------------------------------------------------------------------------- */
+enum status kv_disk_check(struct kv *kv, struct err *e)
+{
+	if (!kv->dir)
+		return ST_OK;
+	int64_t now = clock_mono_us(&kv->clock), asked = kv->disk_asked_us;
+	if ((asked == 0 || now - asked >= DISK_ASK_US) &&
+	    atomic_compare_exchange_strong(&kv->disk_asked_us, &asked, now)) {
+		uint64_t n;
+		enum status st = io_free_bytes(kv->dir, &n, e);
+		if (st != ST_OK)
+			return st;
+		kv->disk_free = n;
+	}
+	if (kv->disk_free < kv->reserve)
+		return err_set(e, ERR_DISK_FULL, "only %llu MB of disk left, %llu MB are reserved",
+			       (unsigned long long)(kv->disk_free >> 20),
+			       (unsigned long long)(kv->reserve >> 20));
+	return ST_OK;
+}
+
+/* --- queueing ---------------------------------------------------------------------------------------------- */
+void kv_stop(struct kv *kv, const struct err *why)
+{
+	pthread_mutex_lock(&kv->mu);
+	if (!kv->stopped) {
+		kv->stop_why = *why;
+		kv->stopped = true;
+	}
+	pthread_mutex_unlock(&kv->mu);
+}
+
+/* What t saw is given back: it reads no more. */
+static void forget_seen(struct kv_txn *t)
+{
+	for (size_t i = 0; i < t->n_seen; i++)
+		kv_txn_unref(t->seen[i]);
+	t->n_seen = 0;
+}
+
+static void free_blobs(struct kv_txn *t)
+{
+	for (struct kv_upload *u = t->blobs, *next; u; u = next) {
+		next = u->next;
+		kv_upload_free(u);
+	}
+	t->blobs = NULL;
+	t->blobs_end = &t->blobs;
+}
+
+void kv_abort(struct kv_txn *t)
+{
+	struct kv *kv = t->kv;
+
+	forget_seen(t);
+	free_blobs(t);
+	pthread_mutex_lock(&kv->mu);
+	kv_lock_release(kv, t);
+	pthread_mutex_unlock(&kv->mu);
+	kv_txn_unref(t);
+}
+
+/* True when this thread is inside a callback of a batch it runs itself. */
+static bool is_nested(struct kv *kv)
+{
+	pthread_mutex_lock(&kv->mu);
+	bool nested = kv->committing && pthread_equal(kv->committer, pthread_self());
+	pthread_mutex_unlock(&kv->mu);
+	return nested;
+}
+
+void kv_commit(struct kv_txn *t, struct done *d)
+{
+	struct kv *kv = t->kv;
+	struct err why;
+
+	forget_seen(t);
+	arena_reset(&t->user);
+	t->done = d;
+	pthread_mutex_lock(&kv->mu);
+	if (kv->stopped) {
+		err_set(&why, ERR_STOPPED, "the store has stopped: %s", kv->stop_why.text);
+		kv_txn_fail(t, &why);
+	} else if (kv_lock_is_dropped(t)) {
+		err_set(&why, ERR_BUSY, "an earlier change to the same account failed");
+		kv_txn_fail(t, &why);
+	}
+	t->seq = ++kv->seq;
+	if (t->err.code == ERR_NONE)
+		kv_lock_pend(kv, t);
+	else
+		kv_lock_move_epochs(kv, t); /* counters kept outside ran ahead of it */
+	kv_queue_add(&kv->queue, t);
+	kv_lock_release(kv, t);
+	if (kv->waiting)
+		pthread_cond_signal(&kv->work);
+	pthread_mutex_unlock(&kv->mu);
+	if (kv->mode == KV_COMMIT_INLINE && !is_nested(kv))
+		kv_commit_run(kv, true);
+}
+
+/* Up to KV_BATCH_BYTES of the queue. */
+static bool take_batch(struct kv *kv)
+{
+	struct kv_batch *b = &kv->batch;
+	size_t bytes = 0;
+
+	b->n = 0;
+	pthread_mutex_lock(&kv->mu);
+	struct kv_txn *t = kv->queue.first;
+	while (t && (b->n == 0 || bytes < KV_BATCH_BYTES)) {
+		if (b->n == b->cap) {
+			b->cap = b->cap ? b->cap * 2 : 64;
+			b->t = mem_grow(b->t, b->cap, sizeof(*b->t));
+		}
+		b->t[b->n++] = t;
+		bytes += t->bytes;
+		for (const struct kv_upload *u = t->blobs; u; u = u->next)
+			bytes += u->mem.n;
+		t = t->next;
+	}
+	kv->queue.first = t;
+	if (!t)
+		kv->queue.last = &kv->queue.first;
+	pthread_mutex_unlock(&kv->mu);
+	b->no++;
+	return b->n > 0;
+}
+
+/* --- the table of what the batch already has --------------------------------------------------------------- */
+static void slots_clear(struct kv_batch *b, size_t n)
+{
+	size_t want = 64;
+
+	while (want < n * 2)
+		want *= 2;
+	if (want > b->cap_slots || b->cap_slots > (1u << 20)) {
+		mem_free(b->slots);
+		b->slots = mem_array(want, sizeof(*b->slots));
+		b->cap_slots = want;
+	} else {
+		memset(b->slots, 0, b->cap_slots * sizeof(*b->slots));
+	}
+}
+
+typedef bool same_fn(const void *a, const void *b);
+
+/* False when an equal one is there already. */
+static bool slots_add(struct kv_batch *b, uint64_t hash, const void *p, same_fn *same)
+{
+	size_t mask = b->cap_slots - 1, i = hash & mask;
+
+	for (; b->slots[i].p; i = (i + 1) & mask)
+		if (b->slots[i].hash == hash && same(b->slots[i].p, p))
+			return false;
+	b->slots[i] = (struct kv_slot){ hash, p };
+	return true;
+}
+
+static bool same_blob(const void *a, const void *b)
+{
+	const struct kv_upload *x = a, *y = b;
+	return memcmp(x->id.h, y->id.h, sizeof(x->id.h)) == 0;
+}
+
+static bool same_row(const void *a, const void *b)
+{
+	const struct kv_node *x = a, *y = b;
+	return slice_eq(x->key, y->key);
+}
+
+/* --- bodies ------------------------------------------------------------------------------------------------ */
+/* Decides for each body whether the store has it already: in this batch, or from before. */
+static enum status dedup(struct kv *kv, struct err *e)
+{
+	struct kv_batch *b = &kv->batch;
+	size_t n = 0;
+	unsigned char key[33];
+	AUTO_ARENA a = { 0 };
+
+	for (size_t i = 0; i < b->n; i++)
+		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next)
+			n++;
+	if (n == 0)
+		return ST_OK;
+	slots_clear(b, n);
+	for (size_t i = 0; i < b->n; i++) {
+		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
+			uint64_t hash;
+			slice row;
+			memcpy(&hash, u->id.h, sizeof(hash));
+			u->known = !slots_add(b, hash, u, same_blob);
+			if (u->known)
+				continue;
+			enum status st = kv->en->ops->get(kv->en, kv_blob_key(key, &u->id), &a, &row, e);
+			if (st != ST_OK && st != ST_NOT_FOUND)
+				return st;
+			u->known = st == ST_OK;
+			if (u->known)
+				arena_reset(&a);
+		}
+	}
+	return ST_OK;
+}
+
+static void add_iov(struct kv_batch *b, slice s)
+{
+	if (b->n_iov == b->cap_iov) {
+		b->cap_iov = b->cap_iov ? b->cap_iov * 2 : 64;
+		b->iov = mem_grow(b->iov, b->cap_iov, sizeof(*b->iov));
+	}
+	b->iov[b->n_iov++] = (struct iovec){ (void *)(uintptr_t)s.p, s.n };
+}
+
+static enum status sync_fd(struct kv *kv, int fd, struct err *e)
+{
+	enum status st = io_fdatasync(fd, e);
+
+	kv->stats.syncs++;
+	if (st != ST_OK)
+		e->code = ERR_STOPPED;
+	return st;
+}
+
+/* Bulk segments that new bodies of this batch lie in: their writers have finished, the sync is ours. */
+static enum status sync_bulk(struct kv *kv, struct err *e)
+{
+	struct kv_batch *b = &kv->batch;
+
+	for (size_t i = 0; i < b->n; i++) {
+		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
+			for (size_t s = 0; s < u->n_segs && !u->known; s++) {
+				if (u->segs[s]->synced == b->no)
+					continue;
+				u->segs[s]->synced = b->no;
+				enum status st = sync_fd(kv, u->segs[s]->fd, e);
+				if (st != ST_OK)
+					return st;
+			}
+		}
+	}
+	return ST_OK;
+}
+
+/* Appends the small bodies to the log and syncs it. *out_base: where they begin. */
+static enum status write_bodies(struct kv *kv, uint64_t *out_base, struct err *e)
+{
+	struct kv_batch *b = &kv->batch;
+	size_t bytes = 0;
+	enum status st;
+
+	b->n_iov = 0;
+	for (size_t i = 0; i < b->n; i++) {
+		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
+			if (u->known || u->mem.n == 0)
+				continue;
+			add_iov(b, buf_slice(&u->mem));
+			bytes += u->mem.n;
+		}
+	}
+	*out_base = 0;
+	if (bytes == 0)
+		return ST_OK;
+	if ((st = kv_seg_log(&kv->segs, bytes, e)) != ST_OK)
+		return st;
+	*out_base = kv->segs.log_end;
+	st = io_pwritev(kv->segs.log->fd, b->iov, (int)b->n_iov, kv->segs.log_end, e);
+	if (st != ST_OK)
+		return st; /* log_end stays: the next batch writes over the torn part */
+	if ((st = sync_fd(kv, kv->segs.log->fd, e)) != ST_OK)
+		return st;
+	kv->segs.log_end += bytes;
+	kv->stats.bytes_log += bytes;
+	return ST_OK;
+}
+
+/* --- rows -------------------------------------------------------------------------------------------------- */
+static void put_row(struct kv *kv, slice key, slice value)
+{
+	kv->en->ops->batch_put(kv->en, key, value);
+	kv->stats.rows_put++;
+	kv->stats.bytes_rows += key.n + value.n;
+}
+
+/* 'B' hash → extents, and for each extent 'b' seg off → hash. */
+static void put_blob(struct kv *kv, const struct kv_upload *u, uint64_t base)
+{
+	struct buf *row = &kv->batch.row;
+	uint32_t seg = kv->segs.log ? kv->segs.log->no : 0;
+	unsigned char key[33];
+
+	buf_reset(row);
+	kv_extents_write(row, u, seg, base);
+	put_row(kv, kv_blob_key(key, &u->id), buf_slice(row));
+	for (size_t i = 0; i < u->n_ext; i++) {
+		const struct kv_extent *x = &u->ext[i];
+		buf_reset(row);
+		buf_put_u8(row, 'b');
+		buf_put_u32(row, x->seg ? x->seg : seg);
+		buf_put_u64(row, x->seg ? x->off : base + x->off);
+		put_row(kv, buf_slice(row), slice_make(u->id.h, sizeof(u->id.h)));
+	}
+}
+
+static void put_blobs(struct kv *kv, uint64_t base)
+{
+	struct kv_batch *b = &kv->batch;
+
+	for (size_t i = 0; i < b->n; i++) {
+		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
+			if (u->known) {
+				kv->stats.blobs_known++;
+				continue;
+			}
+			put_blob(kv, u, base);
+			kv->stats.blobs_new++;
+			base += u->mem.n;
+		}
+	}
+}
+
+/* A key that several transactions of the batch write (an account's counters) is written once, by the last. */
+static void mark_stale(struct kv *kv)
+{
+	struct kv_batch *b = &kv->batch;
+	size_t rows = 0;
+
+	for (size_t i = 0; i < b->n; i++)
+		rows += b->t[i]->set.n <= ROWS_COALESCED ? b->t[i]->set.n : 0;
+	slots_clear(b, rows);
+	for (size_t i = b->n; i-- > 0;) {
+		if (b->t[i]->set.n > ROWS_COALESCED)
+			continue; /* written whole, in its place: what follows it still wins */
+		for (struct kv_node *n = kv_map_first(&b->t[i]->set); n; n = n->next[0])
+			n->stale = !slots_add(b, kv_key_hash(kv, n->key), n, same_row);
+	}
+}
+
+static void put_rows(struct kv *kv)
+{
+	struct kv_batch *b = &kv->batch;
+
+	if (b->n > 1)
+		mark_stale(kv);
+	for (size_t i = 0; i < b->n; i++) {
+		for (const struct kv_node *n = kv_map_first(&b->t[i]->set); n; n = n->next[0]) {
+			if (n->stale)
+				continue;
+			if (n->del)
+				kv->en->ops->batch_del(kv->en, n->key);
+			else
+				put_row(kv, n->key, n->value);
+		}
+	}
+}
+
+/* --- one batch --------------------------------------------------------------------------------------------- */
+static enum status write_batch(struct kv *kv, struct err *e)
+{
+	struct kv_batch *b = &kv->batch;
+	uint64_t base;
+	bool empty = true;
+	enum status st;
+
+	for (size_t i = 0; i < b->n && empty; i++)
+		empty = b->t[i]->set.n == 0 && !b->t[i]->blobs;
+	if (empty)
+		return ST_OK;
+	if ((st = kv_disk_check(kv, e)) != ST_OK || (st = dedup(kv, e)) != ST_OK ||
+	    (st = sync_bulk(kv, e)) != ST_OK || (st = write_bodies(kv, &base, e)) != ST_OK)
+		return st;
+	put_blobs(kv, base);
+	put_rows(kv);
+	kv->stats.syncs++;
+	return kv->en->ops->batch_write(kv->en, e);
+}
+
+/* The batch failed: so does everything queued behind it on its locks, in queue order, and what of other locks
+ * hangs on those. All of them are in b->t when it returns. */
+static void fail_followers(struct kv *kv, const struct err *why)
+{
+	struct kv_batch *b = &kv->batch;
+	struct kv_queue rest;
+	struct err behind;
+
+	err_set(&behind, why->code, "an earlier change to the same account failed: %s", why->text);
+	kv_queue_init(&rest);
+	pthread_mutex_lock(&kv->mu);
+	for (size_t i = 0; i < b->n; i++) {
+		kv_txn_fail(b->t[i], why);
+		kv_lock_drop(kv, b->t[i]);
+	}
+	for (struct kv_txn *t = kv->queue.first, *next; t; t = next) {
+		next = t->next;
+		if (!kv->stopped && (!t->pending || !kv_lock_is_dropped(t))) {
+			kv_queue_add(&rest, t);
+			continue;
+		}
+		kv_txn_fail(t, kv->stopped ? why : &behind);
+		if (t->pending)
+			kv_lock_drop(kv, t);
+		if (b->n == b->cap) {
+			b->cap *= 2;
+			b->t = mem_grow(b->t, b->cap, sizeof(*b->t));
+		}
+		b->t[b->n++] = t;
+	}
+	kv->queue = rest;
+	if (!rest.first)
+		kv->queue.last = &kv->queue.first;
+	for (size_t i = 0; i < b->n; i++)
+		kv_lock_unpend(kv, b->t[i]);
+	pthread_mutex_unlock(&kv->mu);
+}
+
+/* Transactions that failed before they came here leave the batch; their callbacks run now, in queue order with
+ * regard to everything before them (which is durable, or has been told). */
+static void sort_out_failed(struct kv *kv, struct kv_txn ***out, size_t *out_n)
+{
+	struct kv_batch *b = &kv->batch;
+	size_t live = 0, failed = 0;
+
+	*out = NULL;
+	for (size_t i = 0; i < b->n; i++) {
+		if (b->t[i]->err.code == ERR_NONE) {
+			b->t[live++] = b->t[i];
+			continue;
+		}
+		if (!*out)
+			*out = mem_array(b->n - i, sizeof(**out));
+		(*out)[failed++] = b->t[i];
+	}
+	b->n = live;
+	*out_n = failed;
+}
+
+static void tell(struct kv_txn *t, enum status st, const struct err *why)
+{
+	struct done *d = t->done;
+
+	free_blobs(t);
+	if (d)
+		d->fn(d, st, why);
+}
+
+static void tell_failed(struct kv_txn *t)
+{
+	struct err why = t->err;
+
+	tell(t, err_status(why.code), &why);
+	kv_txn_unref(t);
+}
+
+static void finish_ok(struct kv *kv)
+{
+	struct kv_batch *b = &kv->batch;
+	static const struct err none = { ERR_NONE, "" };
+
+	kv->stats.txns += b->n;
+	kv->stats.batches++;
+	for (size_t i = 0; i < b->n; i++)
+		tell(b->t[i], ST_OK, &none);
+	pthread_mutex_lock(&kv->mu);
+	for (size_t i = 0; i < b->n; i++)
+		kv_lock_unpend(kv, b->t[i]);
+	pthread_mutex_unlock(&kv->mu);
+	for (size_t i = 0; i < b->n; i++)
+		kv_txn_unref(b->t[i]);
+}
+
+/* False when nothing was queued. commit_mu held. */
+static bool run_one(struct kv *kv)
+{
+	struct kv_batch *b = &kv->batch;
+	struct kv_txn **failed;
+	size_t n_failed;
+	struct err e = { ERR_NONE, "" };
+
+	if (!take_batch(kv))
+		return false;
+	sort_out_failed(kv, &failed, &n_failed);
+	if (b->n) {
+		enum status st = ST_OK;
+		if (kv->stopped) {
+			pthread_mutex_lock(&kv->mu);
+			err_set(&e, ERR_STOPPED, "the store has stopped: %s", kv->stop_why.text);
+			pthread_mutex_unlock(&kv->mu);
+			st = ST_IO;
+		} else {
+			st = write_batch(kv, &e);
+		}
+		if (st == ST_OK) {
+			finish_ok(kv);
+		} else {
+			kv->en->ops->batch_drop(kv->en);
+			if (e.code == ERR_STOPPED)
+				kv_stop(kv, &e);
+			fail_followers(kv, &e);
+			for (size_t i = 0; i < b->n; i++)
+				tell_failed(b->t[i]);
+		}
+	}
+	for (size_t i = 0; i < n_failed; i++)
+		tell_failed(failed[i]);
+	mem_free(failed);
+	return true;
+}
+
+static void set_committing(struct kv *kv, bool on)
+{
+	pthread_mutex_lock(&kv->mu);
+	kv->committing = on;
+	kv->committer = pthread_self();
+	pthread_mutex_unlock(&kv->mu);
+}
+
+void kv_commit_run(struct kv *kv, bool all)
+{
+	pthread_mutex_lock(&kv->commit_mu);
+	set_committing(kv, true);
+	while (run_one(kv) && all)
+		;
+	set_committing(kv, false);
+	pthread_mutex_unlock(&kv->commit_mu);
+}
+
+void kv_pump(struct kv *kv)
+{
+	if (!is_nested(kv))
+		kv_commit_run(kv, false);
+}
+
+void *kv_commit_thread(void *arg)
+{
+	struct kv *kv = arg;
+
+	for (;;) {
+		pthread_mutex_lock(&kv->mu);
+		kv->waiting = true;
+		while (!kv->queue.first && !kv->closing)
+			pthread_cond_wait(&kv->work, &kv->mu);
+		kv->waiting = false;
+		bool end = !kv->queue.first && kv->closing;
+		pthread_mutex_unlock(&kv->mu);
+		if (end)
+			return NULL;
+		kv_commit_run(kv, true);
+	}
+}
+
+/* --- the blocking wrapper ---------------------------------------------------------------------------------- */
+struct waiter {
+	struct done d;
+	pthread_mutex_t mu;
+	pthread_cond_t cond;
+	bool done;
+	enum status st;
+	struct err why;
+};
+
+static void waiter_done(struct done *d, enum status st, const struct err *why)
+{
+	struct waiter *w = (struct waiter *)d;
+
+	pthread_mutex_lock(&w->mu);
+	w->st = st;
+	if (why)
+		w->why = *why;
+	w->done = true;
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->mu);
+}
+
+enum status kv_commit_wait(struct kv_txn *t, struct err *e)
+{
+	struct kv *kv = t->kv;
+	struct waiter w = { .d = { waiter_done } };
+
+	pthread_mutex_init(&w.mu, NULL);
+	pthread_cond_init(&w.cond, NULL);
+	kv_commit(t, &w.d);
+	if (kv->mode == KV_COMMIT_MANUAL)
+		kv_commit_run(kv, true);
+	pthread_mutex_lock(&w.mu);
+	while (!w.done)
+		pthread_cond_wait(&w.cond, &w.mu);
+	pthread_mutex_unlock(&w.mu);
+	pthread_cond_destroy(&w.cond);
+	pthread_mutex_destroy(&w.mu);
+	if (w.st != ST_OK && e)
+		*e = w.why;
+	return w.st;
+}
