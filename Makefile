@@ -134,3 +134,5 @@ clean:
 
 ## make transcript          dialogues of tests/transcript (transcript-smtp, -imap, -pop3: of one protocol)
 -include tests/transcript/transcript.mk
+
+-include bench/bench.mk

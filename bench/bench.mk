@@ -1,0 +1,15 @@
+# bench.mk — load programs (plain C, no part of the server) and the bench itself.
+
+LOADERS := $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/load_*.c))
+loaders: $(LOADERS)
+$(LOADERS): $(O)/bench/%: bench/%.c bench/wire.c bench/wire.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -D_GNU_SOURCE -o $@ $< bench/wire.c $(shell pkg-config --libs openssl)
+
+## make bench               every figure of bench/RESULTS.md, in one run
+bench: all loaders
+	bench/run
+## make load-small          the same programs, small and without limits of time
+load-small: all loaders
+	bench/run --small
+.PHONY: loaders bench load-small
