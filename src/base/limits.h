@@ -40,6 +40,8 @@
 #define LIMIT_IMAP_ERRORS        50          /* BAD in a row, then BYE */
 #define LIMIT_IMAP_TIMEOUT_PREAUTH 60000
 #define LIMIT_IMAP_TIMEOUT       1800000     /* RFC 3501 5.4: at least 30 minutes */
+#define LIMIT_IMAP_IDLE_NOTE     240000      /* of IDLE: "* OK Still here" */
+#define LIMIT_IMAP_SEARCH_TEXTS  64          /* HEADER, BODY, TEXT… keys of one SEARCH */
 #define LIMIT_MAILBOX_NAME       1000        /* UTF-8 octets, whole path */
 #define LIMIT_MAILBOX_DEPTH      50
 #define LIMIT_MAILBOXES          10000       /* an account */
