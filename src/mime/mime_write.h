@@ -17,7 +17,7 @@ void mime_write_date(struct buf *b, const char *name, const struct mime_date *d)
 void mime_write_msgids(struct buf *b, const char *name, const slice *ids, size_t n);
 /* Name: value; p=v; p*=utf-8''v */
 void mime_write_content(struct buf *b, const char *name, slice value, const struct mime_param *params);
-/* "--boundary" lines of a multipart. */
+/* "--boundary" lines of a multipart, with the line end before that belongs to them. */
 void mime_write_delimiter(struct buf *b, slice boundary, bool last);
 /* RFC 2047 encoded words for a text, folded with CRLF SP; column is where the line stands. */
 void mime_words_encode(struct buf *b, slice utf8, size_t column);
