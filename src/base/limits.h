@@ -54,6 +54,7 @@
 #define LIMIT_POP3_LINE          512         /* RFC 2449 4: 255; AUTH answers longer */
 #define LIMIT_POP3_AUTH_LINE     12288
 #define LIMIT_POP3_ERRORS        20
+#define LIMIT_POP3_PREAUTH_COMMANDS 100  /* before login, then the connection closes */
 #define LIMIT_POP3_TIMEOUT       600000      /* RFC 1939 3: at least 10 minutes */
 #define LIMIT_POP3_TIMEOUT_PREAUTH 60000
 

@@ -735,12 +735,13 @@ static void conn_task(struct task *t)
 {
 	struct conn *c = LOOP_FROM(struct conn, task, t);
 
-	c->task_posted = false;
 	if (c->state == CONN_DEAD) {
-		tell_closed(c);
+		tell_closed(c); /* may let go of it: task_posted keeps it until here */
+		c->task_posted = false;
 		destroy_when_free(c);
 		return;
 	}
+	c->task_posted = false;
 	if (c->state == CONN_LINGER) {
 		tell_closed(c);
 		return;

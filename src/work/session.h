@@ -95,7 +95,7 @@ struct session_ref {
 struct session_ref session_get_ref(const struct session *s);
 void session_ref_wake(const struct session_ref *r);
 void session_set_user(struct session *s, slice user, uint32_t account); /* for who, kick and per-user limits */
-bool session_over_user_limit(const struct session *s);
+bool session_over_user_limit(const struct session *s);  /* after session_set_user: this one is too many */
 
 /* --- wiring (server/, tests) ------------------------------------------------------------------------------------ */
 struct worker_ctx; /* loops, pools, registry of sessions, limits */

@@ -1,0 +1,843 @@
+/* The driver: moves one session through its states. Everything here runs on the session's loop, but for the few
+ * functions that run() may call. */
+#include "work/driver.h"
+#include "base/alloc.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include <assert.h>
+
+enum {
+	UNITS_A_TURN = 64,   /* of one session, then the others of the loop have their turn */
+	FLUSH_WAIT = 5,      /* ms that a pipelined answer may wait for the next ones */
+	FLUSH_SMALL = 4096
+};
+
+static void log_session(struct driver *d, enum log_level level, const char *event, const char *why)
+{
+	struct log_line l;
+
+	if (!log_on(level))
+		return;
+	log_begin(&l, level, event);
+	log_cstr(&l, "session", d->sid);
+	log_cstr(&l, "service", d->svc->name);
+	log_cstr(&l, "peer", d->peer.addr);
+	log_cstr(&l, "reason", why);
+	log_end(&l);
+}
+
+static void abort_conn(struct driver *d, const char *why)
+{
+	if (d->state == D_CLOSED || d->is_gone)
+		return;
+	log_session(d, LOG_LEVEL_INFO, "session.aborted", why);
+	/* What is out, or must still run, comes to its end first. */
+	if (d->state != D_JOB && d->state != D_WAIT && d->state != D_DELAY && !d->again)
+		d->state = D_CLOSED;
+	conn_abort(d->conn);
+}
+
+/* --- answers, in order --------------------------------------------------------------------------------------- */
+
+static uint64_t unwritten(const struct driver *d)
+{
+	return (d->conn ? conn_unwritten(d->conn) : 0) + d->tail.bytes + d->held_bytes +
+	       (d->is_filling ? d->filling_bytes : 0);
+}
+
+static void held_append(struct driver *d, struct held *h)
+{
+	h->cmd = d->cmd;
+	h->is_queued = true;
+	if (d->held_tail)
+		d->held_tail->next = h;
+	else
+		d->held_head = h;
+	d->held_tail = h;
+	d->n_held++;
+	d->held_bytes += h->ok.bytes;
+}
+
+/* An answer that waits for nothing of its own: out at once, or behind those that wait. */
+static void emit(struct driver *d, struct out *o)
+{
+	struct held *h = d->held_tail;
+
+	if (!o->head)
+		return;
+	if (d->is_gone || d->failed_cmd == d->cmd) {
+		out_done(o);
+	} else if (!h) {
+		out_move(&d->tail, o);
+	} else if (!h->is_ticket && h->cmd == d->cmd) {
+		d->held_bytes += o->bytes;
+		out_move(&h->ok, o);
+	} else {
+		h = driver_held_new(d);
+		out_move(&h->ok, o);
+		held_append(d, h);
+	}
+}
+
+static void emit_failed(struct driver *d, struct held *h)
+{
+	struct log_line l;
+
+	log_begin(&l, LOG_LEVEL_ERROR, "session.commit.failed");
+	log_cstr(&l, "session", d->sid);
+	if (h->why)
+		log_err(&l, h->why);
+	log_end(&l);
+	d->failed_cmd = h->cmd;
+	if (h->fail.head)
+		out_move(&d->tail, &h->fail);
+	else if (!d->is_gone)
+		abort_conn(d, "commit failed");
+}
+
+static void release_held(struct driver *d)
+{
+	struct held *h;
+
+	while ((h = d->held_head) && (!h->is_ticket || h->is_back)) {
+		d->held_head = h->next;
+		if (!h->next)
+			d->held_tail = NULL;
+		d->n_held--;
+		d->held_bytes -= h->ok.bytes;
+		if (h->cmd != d->failed_cmd) {
+			if (h->is_ticket && h->is_failed)
+				emit_failed(d, h);
+			else
+				out_move(&d->tail, &h->ok);
+		}
+		driver_held_free(h);
+	}
+	if (d->is_gone)
+		out_done(&d->tail);
+}
+
+void driver_ticket_back(struct held *h)
+{
+	struct driver *d = h->d;
+
+	h->is_back = true;
+	if (!h->is_queued) /* the run() that made it is not back yet */
+		return;
+	d->tickets_out--;
+	release_held(d);
+	driver_drive(d);
+}
+
+/* STEP_COMMIT: the answer goes into the line with its ticket. */
+static void hold_answer(struct driver *d)
+{
+	struct held *h = d->ticket;
+
+	d->ticket = NULL;
+	if (!h) { /* nothing was committed */
+		emit(d, &d->out);
+		out_done(&d->s->fail);
+		return;
+	}
+	out_move(&h->ok, &d->out);
+	out_move(&h->fail, &d->s->fail);
+	held_append(d, h);
+	if (!h->is_back)
+		d->tickets_out++;
+	release_held(d);
+}
+
+/* run() made a ticket and then had no use for it. */
+static void drop_ticket(struct driver *d)
+{
+	struct held *h = d->ticket;
+
+	if (!h)
+		return;
+	d->ticket = NULL;
+	if (atomic_load_explicit(&h->called, memory_order_relaxed) && !h->is_back) {
+		h->is_queued = true; /* it is on its way: leaves through the line, empty */
+		held_append(d, h);
+		h->is_failed = false;
+		d->tickets_out++;
+	} else {
+		driver_held_free(h);
+	}
+	out_done(&d->s->fail);
+}
+
+/* --- output to the connection -------------------------------------------------------------------------------- */
+
+static void start_fill(struct driver *d)
+{
+	if (d->is_filling || !out_needs_fill(&d->tail) || conn_unwritten(d->conn) >= LIMIT_OUT_STEP / 2)
+		return;
+	d->is_filling = true;
+	d->filling_bytes = d->tail.bytes;
+	out_move(&d->filling, &d->tail);
+	driver_fill_job(d);
+}
+
+static void push(struct driver *d, bool now)
+{
+	struct out ready = { 0 };
+
+	if (d->is_gone || d->state == D_CLOSED) {
+		out_done(&d->tail);
+		return;
+	}
+	if (d->is_filling || !d->tail.head)
+		return;
+	/* Answers to pipelined commands leave together (RFC 2920 3.2), if that does not take long. */
+	if (!now && !d->ctx->sim && (d->state == D_JOB || d->tickets_out) && d->tail.bytes < FLUSH_SMALL &&
+	    d->state != D_DELAY) {
+		if (!d->soon.at_ms)
+			timer_set(d->loop, &d->soon, FLUSH_WAIT);
+		return;
+	}
+	out_take_ready(&d->tail, &ready);
+	if (ready.head)
+		conn_write(d->conn, &ready);
+	start_fill(d);
+}
+
+void driver_filled(struct driver *d)
+{
+	struct out rest = { 0 };
+
+	d->is_filling = false;
+	d->filling_bytes = 0;
+	if (d->fill_status != ST_OK || d->is_gone) {
+		out_done(&d->filling);
+		if (!d->is_gone)
+			abort_conn(d, "stored bytes cannot be read");
+	} else {
+		out_move(&rest, &d->filling);
+		out_move(&rest, &d->tail);
+		d->tail = rest;
+		push(d, true);
+	}
+	driver_drive(d);
+}
+
+/* --- running ------------------------------------------------------------------------------------------------- */
+
+static bool start_run(struct driver *d)
+{
+	uint64_t have;
+
+	if (d->ctx->dead) {
+		d->state = D_CLOSED;
+		return false;
+	}
+	have = unwritten(d);
+	d->ahead = have < LIMIT_OUT_STEP ? LIMIT_OUT_STEP - have : 0;
+	d->again = false;
+	if (!d->pinned && d->conn) {
+		conn_hold(d->conn);
+		d->pinned = d->conn;
+	}
+	if ((d->mode & ~FRAME_PIPE) == FRAME_HERE) {
+		d->runner = pthread_self();
+		d->io_status = ST_OK;
+		d->step = (uint8_t)d->svc->run(d->s, &d->out);
+		driver_ran(d);
+		return true;
+	}
+	d->state = D_JOB;
+	driver_run_job(d);
+	return false;
+}
+
+static void unpin(struct driver *d)
+{
+	struct conn *c = d->pinned;
+
+	d->pinned = NULL;
+	if (c)
+		conn_unhold(c);
+}
+
+static void unit_done(struct driver *d, enum driver_state next)
+{
+	unpin(d);
+	if (d->conn)
+		conn_consume(d->conn, d->used);
+	d->used = 0;
+	d->cmd++;
+	d->active_ms = loop_mono_ms(d->loop);
+	arena_reset(&d->s->arena);
+	d->state = (uint8_t)next;
+	if (d->close_after)
+		d->state = D_CLOSING;
+}
+
+/* What run() wants next. */
+static void apply_step(struct driver *d)
+{
+	enum step step = (enum step)d->step;
+
+	if (step == STEP_COMMIT || step == STEP_COMMIT_MORE) {
+		hold_answer(d);
+	} else {
+		drop_ticket(d);
+		emit(d, &d->out);
+	}
+	switch (step) {
+	case STEP_DONE:
+	case STEP_COMMIT:
+		unit_done(d, D_IDLE);
+		break;
+	case STEP_MORE:
+		d->state = D_MORE;
+		break;
+	case STEP_COMMIT_MORE:
+		d->again = true;
+		d->state = D_READY;
+		break;
+	case STEP_TLS:
+		unit_done(d, D_TLS);
+		break;
+	case STEP_CLOSE:
+		unit_done(d, D_CLOSING);
+		break;
+	case STEP_WAIT:
+	default:
+		break;
+	}
+	if (d->io_status != ST_OK)
+		abort_conn(d, "stored bytes cannot be read");
+}
+
+/* run() is back, and the session is the loop's again. */
+static void ran(struct driver *d)
+{
+	d->key = d->s->key;
+	d->timeout_ms = d->s->timeout_ms;
+	if (d->step == STEP_WAIT) {
+		out_done(&d->out); /* nothing may have been written */
+		d->state = D_WAIT;
+		if (d->woken) {
+			d->woken = false;
+			d->again = true;
+			d->state = D_READY;
+		}
+		return;
+	}
+	if (d->s->delay_ms > 0 && !d->is_gone && !d->ctx->dead) {
+		push(d, true);
+		timer_set(d->loop, &d->soon, d->s->delay_ms);
+		d->s->delay_ms = 0;
+		d->state = D_DELAY;
+		return;
+	}
+	apply_step(d);
+}
+
+void driver_ran(struct driver *d)
+{
+	bool was_job = d->state == D_JOB;
+
+	ran(d);
+	if (was_job)
+		driver_drive(d);
+}
+
+static void on_soon(struct timer *t)
+{
+	struct driver *d = LOOP_FROM(struct driver, soon, t);
+
+	if (d->state == D_DELAY)
+		apply_step(d);
+	push(d, true);
+	driver_drive(d);
+}
+
+static void on_wake(struct task *t)
+{
+	struct driver *d = LOOP_FROM(struct driver, wake, t);
+
+	if (d->state == D_WAIT) {
+		d->again = true;
+		d->state = D_READY;
+		driver_drive(d);
+	} else {
+		d->woken = true; /* the run() that parked is not back yet */
+	}
+}
+
+static void parked_wake(struct parked *p)
+{
+	struct driver *d = LOOP_FROM(struct driver, parked, p);
+
+	loop_post(d->loop, &d->wake);
+}
+
+/* --- the next unit ------------------------------------------------------------------------------------------- */
+
+static bool may_run(struct driver *d)
+{
+	if (d->n_held >= LIMIT_HELD_ANSWERS)
+		return false;
+	if (d->again) /* a further part of a command that runs already */
+		return true;
+	if (unwritten(d) >= LIMIT_OUT_STEP)
+		return false;
+	return (d->mode & FRAME_PIPE) || !d->tickets_out;
+}
+
+static bool next_event(struct driver *d, enum event *out)
+{
+	static const enum event order[] = { EVENT_SECURED, EVENT_SHUTDOWN, EVENT_TIMEOUT, EVENT_WAKE };
+	size_t i;
+
+	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
+		if (d->events & (1u << order[i])) {
+			d->events &= (uint8_t)~(1u << order[i]);
+			*out = order[i];
+			return true;
+		}
+	}
+	return false;
+}
+
+static void run_event(struct driver *d, enum event ev)
+{
+	d->runner = pthread_self();
+	d->mode = d->svc->event ? (uint8_t)d->svc->event(d->s, ev, &d->out) : FRAME_MORE;
+	d->timeout_ms = d->s->timeout_ms;
+	emit(d, &d->out);
+	d->used = 0;
+	if (d->mode != FRAME_MORE) {
+		d->close_after = ev == EVENT_SHUTDOWN;
+		d->state = D_READY;
+		return;
+	}
+	d->cmd++; /* what it wrote belongs to no command */
+	if (ev == EVENT_SHUTDOWN || ev == EVENT_TIMEOUT) {
+		if (ev == EVENT_TIMEOUT)
+			log_session(d, LOG_LEVEL_INFO, "session.timeout", NULL);
+		d->state = D_CLOSING;
+	}
+}
+
+/* False: nothing to do until something happens. */
+static bool next_unit(struct driver *d)
+{
+	enum event ev;
+	slice in;
+
+	if (next_event(d, &ev)) {
+		run_event(d, ev);
+		return true;
+	}
+	in = conn_input(d->conn);
+	d->used = 0;
+	d->mode = FRAME_MORE;
+	if (in.n) {
+		d->runner = pthread_self();
+		d->mode = (uint8_t)d->svc->frame(d->s, in, &d->used);
+		d->timeout_ms = d->s->timeout_ms;
+		assert(d->used <= in.n);
+	}
+	if (d->mode != FRAME_MORE) {
+		d->state = D_READY;
+		return true;
+	}
+	if (d->used) {
+		conn_consume(d->conn, d->used);
+		d->active_ms = loop_mono_ms(d->loop);
+	} else if (in.n >= d->svc->input_max) {
+		abort_conn(d, "unit of input too long");
+		return false;
+	}
+	if (conn_input_eof(d->conn)) {
+		d->state = D_CLOSING;
+		return true;
+	}
+	return false;
+}
+
+/* --- TLS ----------------------------------------------------------------------------------------------------- */
+
+static void start_tls(struct driver *d)
+{
+	if (!d->tls && !d->ctx->sim) {
+		abort_conn(d, "no certificate");
+		return;
+	}
+	/* RFC 3207 6, HAZARDS 5: what came in the clear behind STARTTLS must not be read as if it were protected. */
+	if (conn_input(d->conn).n) {
+		abort_conn(d, "plaintext behind STARTTLS");
+		return;
+	}
+	if (unwritten(d) || d->tickets_out)
+		return; /* the answer goes out first */
+	d->state = D_HANDSHAKE;
+	timer_set(d->loop, &d->timer, LIMIT_TLS_HANDSHAKE_TIME);
+	conn_start_tls(d->conn, d->tls, slice_str(d->svc->name), d->svc->alpn);
+}
+
+static void on_handshake(struct conn *c)
+{
+	struct driver *d = conn_owner(c);
+
+	d->shaking = true;
+	d->pinned = c;
+	if (!handshake_submit(d)) {
+		d->shaking = false;
+		d->pinned = NULL;
+		log_session(d, LOG_LEVEL_WARN, "session.refused", "too many handshakes");
+		conn_abort(c);
+		conn_handshake_done(c, 0);
+	}
+}
+
+void driver_handshake_back(struct task *t)
+{
+	struct driver *d = LOOP_FROM(struct driver, back, t);
+	struct conn *c = d->pinned;
+
+	d->pinned = NULL;
+	d->shaking = false;
+	d->hs_begun = true;
+	conn_handshake_done(c, d->hs_result); /* may call on_secured */
+	if (d->is_gone)
+		driver_drive(d);
+}
+
+static void open_session(struct driver *d)
+{
+	struct session *s = d->svc->open(d->svc_ctx, &d->out);
+
+	d->s = s;
+	s->svc = d->svc;
+	s->drv = d;
+	s->peer = &d->peer;
+	s->is_tls = d->is_tls;
+	memcpy(s->id, d->sid, sizeof(s->id));
+	d->runner = pthread_self();
+	d->state = D_IDLE;
+	d->cmd = 1;
+	if (d->svc->greet)
+		d->svc->greet(s, &d->out);
+	d->timeout_ms = s->timeout_ms;
+	emit(d, &d->out);
+	d->active_ms = loop_mono_ms(d->loop);
+}
+
+static void on_secured(struct conn *c)
+{
+	struct driver *d = conn_owner(c);
+	slice text = conn_tls_text(c);
+
+	timer_clear(d->loop, &d->timer);
+	d->tls_text = mem_new(text.n + 1);
+	memcpy(d->tls_text, text.p, text.n);
+	pthread_mutex_lock(&d->ctx->lock);
+	d->is_tls = true;
+	pthread_mutex_unlock(&d->ctx->lock);
+	if (d->s) {
+		d->s->is_tls = true;
+		d->events |= 1u << EVENT_SECURED;
+		d->state = D_IDLE;
+		d->active_ms = loop_mono_ms(d->loop);
+	} else {
+		open_session(d);
+	}
+	driver_drive(d);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------------- */
+
+static void close_when_written(struct driver *d)
+{
+	if (d->held_head || d->tail.head || d->is_filling)
+		return;
+	d->state = D_CLOSED;
+	conn_close(d->conn);
+}
+
+/* The connection has gone: frees the driver when nothing is out any more. */
+static void finish(struct driver *d)
+{
+	if (d->state == D_JOB || d->state == D_WAIT || d->shaking || d->is_filling || d->tickets_out)
+		return;
+	if (d->pinned)
+		unpin(d);
+	registry_drop(d);
+	if (atomic_load(&d->mail_bits))
+		return; /* comes back here */
+	release_held(d);
+	out_done(&d->out);
+	out_done(&d->tail);
+	driver_held_free(d->ticket);
+	if (d->s) {
+		out_done(&d->s->fail);
+		arena_release(&d->s->arena);
+		d->svc->close(d->s);
+	}
+	mem_free(d->user);
+	mem_free(d->tls_text);
+	mem_free(d);
+}
+
+static void drive_gone(struct driver *d)
+{
+	/* A parked command has been given its locks, and a command in parts is half done: both run on. */
+	while (d->state == D_READY && d->again && !d->ctx->dead)
+		start_run(d);
+	finish(d);
+}
+
+static void on_closed(struct conn *c, const char *why)
+{
+	struct driver *d = conn_owner(c);
+
+	log_session(d, LOG_LEVEL_DEBUG, "session.closed", why);
+	d->conn = NULL;
+	d->is_gone = true;
+	timer_clear(d->loop, &d->timer);
+	timer_clear(d->loop, &d->soon);
+	out_done(&d->tail);
+	if (d->shaking && handshake_forget(d)) {
+		d->shaking = false;
+		d->pinned = NULL;
+		conn_handshake_done(c, 0);
+	}
+	if (d->state == D_DELAY)
+		apply_step(d);
+	driver_drive(d);
+}
+
+/* --- the heart ----------------------------------------------------------------------------------------------- */
+
+/* One move; false when the session waits for something. */
+static bool move(struct driver *d)
+{
+	switch ((enum driver_state)d->state) {
+	case D_IDLE:
+		return next_unit(d);
+	case D_READY:
+		if (unwritten(d) >= LIMIT_OUT_STEP)
+			push(d, true);
+		return may_run(d) && start_run(d);
+	case D_MORE:
+		push(d, true);
+		return unwritten(d) < LIMIT_OUT_STEP && start_run(d);
+	case D_TLS:
+		push(d, true);
+		start_tls(d);
+		return false;
+	case D_CLOSING:
+		push(d, true);
+		close_when_written(d);
+		return false;
+	case D_HANDSHAKE:
+	case D_JOB:
+	case D_WAIT:
+	case D_DELAY:
+	case D_CLOSED:
+	default:
+		return false;
+	}
+}
+
+static void arm_timeout(struct driver *d)
+{
+	int64_t at;
+
+	if (d->timeout_ms <= 0)
+		return;
+	at = d->active_ms + d->timeout_ms;
+	/* Set once and looked at when it fires; only a shorter time-out moves it. */
+	if (!d->timer.at_ms || d->timer.at_ms > at)
+		timer_set(d->loop, &d->timer, at - loop_mono_ms(d->loop));
+}
+
+void driver_drive(struct driver *d)
+{
+	int units = 0;
+
+	assert(loop_is_mine(d->loop));
+	if (d->is_gone) {
+		drive_gone(d);
+		return;
+	}
+	while (move(d)) {
+		if (++units >= UNITS_A_TURN && !d->is_gone) {
+			driver_post(d, MAIL_GO);
+			break;
+		}
+	}
+	push(d, false);
+	if (d->state == D_IDLE && d->s->arena.head && !conn_input(d->conn).n)
+		arena_release(&d->s->arena);
+	if (d->state == D_HANDSHAKE || d->state == D_CLOSED)
+		return;
+	conn_want_input(d->conn, d->state == D_IDLE, d->svc->input_max);
+	arm_timeout(d);
+}
+
+static void on_readable(struct conn *c)
+{
+	driver_drive(conn_owner(c));
+}
+
+static void on_drained(struct conn *c)
+{
+	struct driver *d = conn_owner(c);
+
+	d->active_ms = loop_mono_ms(d->loop);
+	push(d, true);
+	if (d->state != D_CLOSED)
+		start_fill(d);
+	driver_drive(d);
+}
+
+static void on_timer(struct timer *t)
+{
+	struct driver *d = LOOP_FROM(struct driver, timer, t);
+	int64_t now = loop_mono_ms(d->loop);
+
+	if (d->state == D_HANDSHAKE) {
+		abort_conn(d, "handshake took too long");
+		return;
+	}
+	if (d->state == D_CLOSED || d->timeout_ms <= 0)
+		return;
+	if (d->state == D_JOB || d->state == D_WAIT || d->state == D_DELAY || d->tickets_out)
+		d->active_ms = now; /* our own time, not the client's */
+	if (now - d->active_ms < d->timeout_ms) {
+		arm_timeout(d);
+		return;
+	}
+	if (unwritten(d)) { /* on_drained counts as activity: nothing has been taken for so long */
+		abort_conn(d, "peer does not read");
+		return;
+	}
+	d->active_ms = now;
+	d->events |= 1u << EVENT_TIMEOUT;
+	driver_drive(d);
+}
+
+/* --- messages from other threads ----------------------------------------------------------------------------- */
+
+static void on_mail(struct task *t)
+{
+	struct driver *d = LOOP_FROM(struct driver, mail, t);
+	unsigned bits = atomic_exchange(&d->mail_bits, 0);
+	bool idle = (d->state == D_IDLE || d->state == D_READY) && d->s && !unwritten(d);
+
+	if (d->is_gone) {
+		driver_drive(d);
+		return;
+	}
+	if ((bits & MAIL_ABORT) || ((bits & MAIL_KICK) && !idle) || ((bits & MAIL_SHUTDOWN) && !d->s)) {
+		abort_conn(d, bits & MAIL_KICK ? "kicked" : "shutdown");
+		return;
+	}
+	if (bits & (MAIL_KICK | MAIL_SHUTDOWN))
+		d->events |= 1u << EVENT_SHUTDOWN;
+	if (bits & MAIL_WAKE)
+		d->events |= 1u << EVENT_WAKE;
+	driver_drive(d);
+}
+
+void driver_post(struct driver *d, unsigned bits)
+{
+	if (atomic_fetch_or(&d->mail_bits, bits) == 0)
+		loop_post(d->loop, &d->mail);
+}
+
+/* --- beginning ----------------------------------------------------------------------------------------------- */
+
+static const struct conn_ops driver_ops = {
+	.readable = on_readable,
+	.drained = on_drained,
+	.handshake = on_handshake,
+	.secured = on_secured,
+	.closed = on_closed,
+};
+
+static struct driver *driver_new(struct bound *b, struct conn *c)
+{
+	struct driver *d = mem_new(sizeof(*d));
+
+	d->ctx = b->ctx;
+	d->svc = b->svc;
+	d->svc_ctx = b->svc_ctx;
+	d->tls = b->tls;
+	d->implicit_tls = b->implicit_tls;
+	d->conn = c;
+	d->loop = conn_loop(c);
+	d->id = conn_get_id(c);
+	d->peer = *conn_get_peer(c);
+	d->mail.fn = on_mail;
+	d->wake.fn = on_wake;
+	d->parked.wake = parked_wake;
+	d->timer.fn = on_timer;
+	d->soon.fn = on_soon;
+	d->preauth = true;
+	d->since_us = clock_now_us(d->ctx->clock);
+	snprintf(d->sid, sizeof(d->sid), "%04x-%x", d->ctx->boot, atomic_fetch_add(&d->ctx->serial, 1) + 1);
+	conn_set_owner(c, d);
+	return d;
+}
+
+const struct conn_ops *driver_accept(void *bound, struct conn *c)
+{
+	struct bound *b = bound;
+	struct driver *d = driver_new(b, c);
+
+	if (!registry_add(d)) {
+		struct out o = { 0 };
+
+		log_session(d, LOG_LEVEL_WARN, "session.refused", "too many connections");
+		if (!d->implicit_tls && d->svc->busy.n) {
+			out_static(&o, d->svc->busy);
+			conn_write(c, &o);
+		}
+		mem_free(d);
+		return NULL;
+	}
+	log_session(d, LOG_LEVEL_DEBUG, "session.opened", NULL);
+	if (d->implicit_tls) {
+		d->state = D_HANDSHAKE;
+		timer_set(d->loop, &d->timer, LIMIT_TLS_HANDSHAKE_TIME);
+		conn_start_tls(c, d->tls, slice_str(d->svc->name), d->svc->alpn);
+	} else {
+		open_session(d);
+		driver_post(d, MAIL_GO);
+	}
+	return &driver_ops;
+}
+
+/* --- what protocols call ------------------------------------------------------------------------------------- */
+
+int64_t session_now_us(const struct session *s)
+{
+	return clock_now_us(s->drv->ctx->clock);
+}
+
+slice session_tls_text(const struct session *s)
+{
+	return slice_str(s->drv->tls_text);
+}
+
+void session_timeout(struct session *s, int64_t ms)
+{
+	s->timeout_ms = ms;
+}
+
+struct parked *session_park(struct session *s)
+{
+	assert(pthread_equal(s->drv->runner, pthread_self()));
+	return &s->drv->parked;
+}
+
+struct session_ref session_get_ref(const struct session *s)
+{
+	return (struct session_ref){ s->drv->id, s->drv->loop, s->drv->ctx };
+}
