@@ -33,7 +33,8 @@ static size_t element_end(slice s, size_t from, bool in_group)
 			mime_skip_cfws(s, &i);
 			continue;
 		}
-		if (c == '[' || c == ']') { /* RFC 5322 3.4.1 domain-literal: colons inside */
+		if (c == '[' ||
+		    c == ']') { /* RFC 5322 3.4.1 domain-literal: colons inside */
 			literal = c == '[';
 		} else if (c == '<') {
 			angle = true;
@@ -75,10 +76,10 @@ struct scan {
 	slice e;
 	size_t at;
 	struct text all, run, domain, comment;
-	size_t name_n;         /* length of `all` before the run */
-	size_t at_n;           /* length of `all` before the @ */
+	size_t name_n; /* length of `all` before the run */
+	size_t at_n;   /* length of `all` before the @ */
 	bool gap, after_dot, has_word, has_at, has_comment;
-	bool in_domain;        /* between an @ and the blank behind the domain */
+	bool in_domain; /* between an @ and the blank behind the domain */
 };
 
 static void scan_comment(struct scan *s)
@@ -190,7 +191,7 @@ static void scan_init(struct scan *s, struct arena *a, slice e)
 	char *p = arena_array(a, e.n + 1, 5);
 
 	*s = (struct scan){ .e = e };
-	s->all.p = p;                       /* a blank is added only where the element has one */
+	s->all.p = p; /* a blank is added only where the element has one */
 	s->run.p = p + (e.n + 1);
 	s->domain.p = p + 2 * (e.n + 1);
 	s->comment.p = p + 3 * (e.n + 1);
@@ -207,7 +208,8 @@ static void scan_angle(struct scan *s, struct arena *a, struct mime_addr *out)
 	s->at += in.at < in.e.n ? in.at + 1 : in.e.n;
 	/* Blanks in a local part are kept: it will be written quoted. */
 	if (in.name_n)
-		out->local = slice_sub(text_slice(&in.all), 0, in.has_at ? in.at_n : in.all.n);
+		out->local =
+			slice_sub(text_slice(&in.all), 0, in.has_at ? in.at_n : in.all.n);
 	else
 		out->local = text_slice(&in.run);
 	out->domain = text_slice(&in.domain);
@@ -230,7 +232,9 @@ static bool element_parse(struct arena *a, slice e, struct mime_addr *out)
 	has_angle = s.at < e.n;
 	if (!has_angle && !s.has_word && !s.has_at)
 		return false;
-	*out = (struct mime_addr){ .kind = MIME_ADDR_MAILBOX, .local = SL(""), .domain = SL("") };
+	*out = (struct mime_addr){ .kind = MIME_ADDR_MAILBOX,
+				   .local = SL(""),
+				   .domain = SL("") };
 	if (has_angle) {
 		s.at++;
 		if (s.has_word)
@@ -240,7 +244,8 @@ static bool element_parse(struct arena *a, slice e, struct mime_addr *out)
 		out->local = text_slice(&s.run);
 		out->domain = text_slice(&s.domain);
 		if (s.name_n)
-			out->name = slice_trim(slice_sub(text_slice(&s.all), 0, s.name_n));
+			out->name =
+				slice_trim(slice_sub(text_slice(&s.all), 0, s.name_n));
 	} else if (s.name_n) {
 		out->name = text_slice(&s.all); /* several words and no address */
 	} else {
@@ -280,7 +285,9 @@ bool mime_addr_next(struct mime_addr_iter *it, struct arena *a, struct mime_addr
 		if (end < it->s.n && it->s.p[end] == ':') {
 			it->at++;
 			it->in_group = true;
-			*out = (struct mime_addr){ .kind = MIME_ADDR_GROUP_START, .local = SL(""), .domain = SL("") };
+			*out = (struct mime_addr){ .kind = MIME_ADDR_GROUP_START,
+						   .local = SL(""),
+						   .domain = SL("") };
 			out->name = group_name(a, slice_sub(it->s, from, end - from));
 			return true;
 		}
@@ -291,7 +298,9 @@ bool mime_addr_next(struct mime_addr_iter *it, struct arena *a, struct mime_addr
 		return false;
 group_end:
 	it->in_group = false;
-	*out = (struct mime_addr){ .kind = MIME_ADDR_GROUP_END, .local = SL(""), .domain = SL("") };
+	*out = (struct mime_addr){ .kind = MIME_ADDR_GROUP_END,
+				   .local = SL(""),
+				   .domain = SL("") };
 	return true;
 }
 

@@ -32,8 +32,10 @@ static void skip_literal(struct copy *c)
 	size_t close = slice_chr(c->s, '}', c->at);
 	uint64_t n;
 
-	if (close >= c->s.n || !slice_u64(slice_sub(c->s, c->at + 1, close - c->at - 1), c->s.n, &n) ||
-	    c->s.n - close < 3 + n || c->s.p[close + 1] != '\r' || c->s.p[close + 2] != '\n')
+	if (close >= c->s.n ||
+	    !slice_u64(slice_sub(c->s, c->at + 1, close - c->at - 1), c->s.n, &n) ||
+	    c->s.n - close < 3 + n || c->s.p[close + 1] != '\r' ||
+	    c->s.p[close + 2] != '\n')
 		c->bad = true;
 	else
 		c->at = close + 3 + (size_t)n;
@@ -105,10 +107,12 @@ static bool single(struct copy *c)
 {
 	slice type = copy_item(c, false), subtype = copy_item(c, true);
 
-	for (int i = 0; i < 5 && !c->bad; i++) /* params, id, description, encoding, octets */
+	for (int i = 0; i < 5 && !c->bad;
+	     i++) /* params, id, description, encoding, octets */
 		copy_item(c, true);
 	if (slice_ieq(type, SL("\"message\"")) &&
-	    (slice_ieq(subtype, SL("\"rfc822\"")) || slice_ieq(subtype, SL("\"global\"")))) {
+	    (slice_ieq(subtype, SL("\"rfc822\"")) ||
+	     slice_ieq(subtype, SL("\"global\"")))) {
 		copy_item(c, true); /* ENVELOPE */
 		expect(c, ' ');
 		buf_addc(c->out, ' ');

@@ -6,10 +6,10 @@
 #include <iconv.h>
 
 #define REPLACEMENT "\xef\xbf\xbd"
-#define CARRY 16u /* longer than one character in any charset */
+#define CARRY	    16u /* longer than one character in any charset */
 
 struct mime_charset {
-	iconv_t cd;       /* (iconv_t)-1: UTF-8, checked by us */
+	iconv_t cd; /* (iconv_t)-1: UTF-8, checked by us */
 	size_t ncarry;
 	char carry[CARRY];
 };
@@ -20,14 +20,22 @@ static slice alias_of(slice name)
 	static const struct {
 		slice from, to;
 	} aliases[] = {
-		{ S("us-ascii"), S("utf-8") },	   { S("ascii"), S("utf-8") },
-		{ S("utf8"), S("utf-8") },	   { S("unicode-1-1-utf-8"), S("utf-8") },
-		{ S("iso-8859-1"), S("windows-1252") }, /* as all browsers and mail programs read it */
-		{ S("latin1"), S("windows-1252") }, { S("x-sjis"), S("cp932") },
-		{ S("shift_jis"), S("cp932") },	   { S("ks_c_5601-1987"), S("cp949") },
-		{ S("ks_c_5601"), S("cp949") },	   { S("euc-kr"), S("cp949") },
-		{ S("gb2312"), S("gb18030") },	   { S("gbk"), S("gb18030") },
-		{ S("x-gbk"), S("gb18030") },	   { S("iso-8859-8-i"), S("iso-8859-8") },
+		{ S("us-ascii"), S("utf-8") },
+		{ S("ascii"), S("utf-8") },
+		{ S("utf8"), S("utf-8") },
+		{ S("unicode-1-1-utf-8"), S("utf-8") },
+		{ S("iso-8859-1"),
+		  S("windows-1252") }, /* as all browsers and mail programs read it */
+		{ S("latin1"), S("windows-1252") },
+		{ S("x-sjis"), S("cp932") },
+		{ S("shift_jis"), S("cp932") },
+		{ S("ks_c_5601-1987"), S("cp949") },
+		{ S("ks_c_5601"), S("cp949") },
+		{ S("euc-kr"), S("cp949") },
+		{ S("gb2312"), S("gb18030") },
+		{ S("gbk"), S("gb18030") },
+		{ S("x-gbk"), S("gb18030") },
+		{ S("iso-8859-8-i"), S("iso-8859-8") },
 		{ S("x-mac-roman"), S("macintosh") },
 	};
 
@@ -88,7 +96,10 @@ static size_t feed_utf8(slice s, bool is_end, struct buf *out)
 	while (at < s.n) {
 		size_t start = at;
 		unsigned char lead = (unsigned char)s.p[at];
-		size_t want = lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc2 ? 2 : 1;
+		size_t want = lead >= 0xf0 && lead < 0xf5 ? 4
+			      : lead >= 0xe0		  ? 3
+			      : lead >= 0xc2		  ? 2
+							  : 1;
 
 		if (lead < 0x80) {
 			at++;
@@ -99,7 +110,8 @@ static size_t feed_utf8(slice s, bool is_end, struct buf *out)
 		buf_add(out, slice_sub(s, from, start - from));
 		from = at;
 		if (!is_end && s.n - start < want) {
-			bool open = true; /* only continuation octets up to the end: the rest may come */
+			bool open =
+				true; /* only continuation octets up to the end: the rest may come */
 
 			for (size_t i = start + 1; i < s.n; i++)
 				open = open && ((unsigned char)s.p[i] & 0xc0) == 0x80;
@@ -138,7 +150,8 @@ static size_t feed_iconv(struct mime_charset *c, slice s, bool is_end, struct bu
 
 static size_t convert(struct mime_charset *c, slice s, bool is_end, struct buf *out)
 {
-	return c->cd == (iconv_t)-1 ? feed_utf8(s, is_end, out) : feed_iconv(c, s, is_end, out);
+	return c->cd == (iconv_t)-1 ? feed_utf8(s, is_end, out)
+				    : feed_iconv(c, s, is_end, out);
 }
 
 void mime_charset_feed(struct mime_charset *c, slice in, struct buf *out)
@@ -151,7 +164,8 @@ void mime_charset_feed(struct mime_charset *c, slice in, struct buf *out)
 		memcpy(tmp, c->carry, c->ncarry);
 		tmp[c->ncarry] = in.p[0];
 		in = slice_from(in, 1);
-		left = convert(c, (slice){ tmp, c->ncarry + 1 }, c->ncarry + 1 == CARRY, out);
+		left = convert(c, (slice){ tmp, c->ncarry + 1 }, c->ncarry + 1 == CARRY,
+			       out);
 		memcpy(c->carry, tmp + c->ncarry + 1 - left, left);
 		c->ncarry = left;
 	}
@@ -172,7 +186,8 @@ void mime_charset_finish(struct mime_charset *c, struct buf *out)
 		char tmp[64], *o = tmp;
 		size_t room = sizeof(tmp);
 
-		iconv(c->cd, NULL, NULL, &o, &room); /* what it held back; and ready for the next text */
+		iconv(c->cd, NULL, NULL, &o,
+		      &room); /* what it held back; and ready for the next text */
 		buf_add(out, (slice){ tmp, sizeof(tmp) - room });
 	}
 }

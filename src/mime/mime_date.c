@@ -77,8 +77,8 @@ static bool is_in_range(const struct civil *c)
 {
 	static const int days[] = { 31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 
-	return c->month >= 1 && c->day >= 1 && c->day <= days[c->month - 1] && c->hour <= 23 &&
-	       c->minute <= 59 && c->second <= 60;
+	return c->month >= 1 && c->day >= 1 && c->day <= days[c->month - 1] &&
+	       c->hour <= 23 && c->minute <= 59 && c->second <= 60;
 }
 
 /* "+0100"; false leaves *out alone. */
@@ -105,8 +105,9 @@ static int named_zone(slice w)
 	static const struct {
 		slice name;
 		int hours;
-	} zones[] = { { S("EST"), -5 }, { S("EDT"), -4 }, { S("CST"), -6 }, { S("CDT"), -5 },
-		      { S("MST"), -7 }, { S("MDT"), -6 }, { S("PST"), -8 }, { S("PDT"), -7 } };
+	} zones[] = { { S("EST"), -5 }, { S("EDT"), -4 }, { S("CST"), -6 },
+		      { S("CDT"), -5 }, { S("MST"), -7 }, { S("MDT"), -6 },
+		      { S("PST"), -8 }, { S("PDT"), -7 } };
 
 	for (size_t i = 0; i < sizeof(zones) / sizeof(zones[0]); i++)
 		if (slice_ieq(w, zones[i].name))
@@ -194,8 +195,8 @@ void mime_date_write(struct buf *b, const struct mime_date *d)
 {
 	struct civil c = civil_from_unix(d->unix_s, d->zone);
 
-	buf_addf(b, "%s, %d %s %04d %02d:%02d:%02d ", civil_days[c.weekday], c.day, civil_months[c.month - 1],
-		 c.year, c.hour, c.minute, c.second);
+	buf_addf(b, "%s, %d %s %04d %02d:%02d:%02d ", civil_days[c.weekday], c.day,
+		 civil_months[c.month - 1], c.year, c.hour, c.minute, c.second);
 	write_zone(b, d->zone);
 }
 
@@ -212,8 +213,9 @@ bool mime_internaldate_parse(slice s, struct mime_date *out)
 	c.month = month.n == 3 ? month_of(month) : 0;
 	d.at += month.n;
 	if (!take(&d, '-') || number(&d, 4, &c.year) != 4 || !take(&d, ' ') ||
-	    number(&d, 2, &c.hour) != 2 || !take(&d, ':') || number(&d, 2, &c.minute) != 2 ||
-	    !take(&d, ':') || number(&d, 2, &c.second) != 2 || !take(&d, ' ') ||
+	    number(&d, 2, &c.hour) != 2 || !take(&d, ':') ||
+	    number(&d, 2, &c.minute) != 2 || !take(&d, ':') ||
+	    number(&d, 2, &c.second) != 2 || !take(&d, ' ') ||
 	    !numeric_zone(&d, &c.zone) || d.at != s.n || c.year < 1 || !is_in_range(&c))
 		return false;
 	out->unix_s = civil_to_unix(&c);
@@ -225,7 +227,7 @@ void mime_internaldate_write(struct buf *b, const struct mime_date *d)
 {
 	struct civil c = civil_from_unix(d->unix_s, d->zone);
 
-	buf_addf(b, "%2d-%s-%04d %02d:%02d:%02d ", c.day, civil_months[c.month - 1], c.year, c.hour, c.minute,
-		 c.second);
+	buf_addf(b, "%2d-%s-%04d %02d:%02d:%02d ", c.day, civil_months[c.month - 1],
+		 c.year, c.hour, c.minute, c.second);
 	write_zone(b, d->zone);
 }

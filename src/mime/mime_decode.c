@@ -6,8 +6,10 @@ enum mime_encoding mime_encoding_of(slice token)
 	static const struct {
 		slice name;
 		enum mime_encoding enc;
-	} names[] = { { S("7bit"), MIME_ENC_7BIT },	{ S("8bit"), MIME_ENC_8BIT },
-		      { S("binary"), MIME_ENC_BINARY }, { S("base64"), MIME_ENC_BASE64 },
+	} names[] = { { S("7bit"), MIME_ENC_7BIT },
+		      { S("8bit"), MIME_ENC_8BIT },
+		      { S("binary"), MIME_ENC_BINARY },
+		      { S("base64"), MIME_ENC_BASE64 },
 		      { S("quoted-printable"), MIME_ENC_QP } };
 
 	if (!token.n)
@@ -204,13 +206,16 @@ void mime_decoder_finish(struct mime_decoder *d, struct buf *out)
 
 void mime_base64_encode(struct buf *out, slice in)
 {
-	static const char set[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char set[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	const unsigned char *p = (const unsigned char *)in.p;
 	size_t column = 0;
 
 	for (size_t i = 0; i < in.n; i += 3) {
 		size_t n = in.n - i;
-		uint32_t v = (uint32_t)p[i] << 16 | (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) | (n > 2 ? p[i + 2] : 0u);
+		uint32_t v = (uint32_t)p[i] << 16 |
+			     (n > 1 ? (uint32_t)p[i + 1] << 8 : 0) |
+			     (n > 2 ? p[i + 2] : 0u);
 
 		buf_addc(out, set[v >> 18]);
 		buf_addc(out, set[v >> 12 & 63]);
@@ -235,9 +240,12 @@ static void qp_line(struct buf *out, slice line)
 	for (size_t i = 0; i < line.n; i++) {
 		unsigned char c = (unsigned char)line.p[i];
 		bool last = i + 1 == line.n;
-		bool plain = (c > ' ' && c < 0x7f && c != '=') || ((c == ' ' || c == '\t') && !last);
+		bool plain = (c > ' ' && c < 0x7f && c != '=') ||
+			     ((c == ' ' || c == '\t') && !last);
 
-		if (column == 0 && (c == '.' || (c == 'F' && slice_starts(slice_from(line, i), SL("From ")))))
+		if (column == 0 &&
+		    (c == '.' ||
+		     (c == 'F' && slice_starts(slice_from(line, i), SL("From ")))))
 			plain = false;
 		if (column + (plain ? 1 : 3) > (last ? 76u : 75u)) {
 			buf_adds(out, "=\r\n");

@@ -11,13 +11,13 @@
  *	varint parts · each part, in reading order:
  *		varint kind | opaque << 2 · varint children · varint header offset less that of the part before
  *		varint header length · varint body length · bytes type · bytes subtype · bytes charset · u8 encoding */
-#define FLAG_SENT 1u
-#define FLAG_REPLY 2u
-#define ZONE_BIAS 1440
+#define FLAG_SENT	 1u
+#define FLAG_REPLY	 2u
+#define ZONE_BIAS	 1440
 #define BASE_SUBJECT_MAX 1024u /* what sorting and threading compare */
-#define ID_MAX 998u            /* RFC 5322 2.1.1: longer than a line is no id */
-#define PARTS_MAX (2u * LIMIT_MIME_PARTS)
-#define PART_OPAQUE 4u
+#define ID_MAX		 998u  /* RFC 5322 2.1.1: longer than a line is no id */
+#define PARTS_MAX	 (2u * LIMIT_MIME_PARTS)
+#define PART_OPAQUE	 4u
 
 static void put_part(struct buf *b, const struct mime_part *p, uint64_t previous_off)
 {
@@ -156,8 +156,8 @@ static bool head_read(slice digest, struct head *h)
 	h->references = rd_bytes(&r);
 	h->nparts = rd_varint(&r);
 	h->parts = r;
-	if (r.bad || zone > 2 * ZONE_BIAS || h->header_len > h->size || h->nparts < 1 || h->nparts > PARTS_MAX ||
-	    h->from_count > UINT32_MAX || h->size > INT64_MAX) {
+	if (r.bad || zone > 2 * ZONE_BIAS || h->header_len > h->size || h->nparts < 1 ||
+	    h->nparts > PARTS_MAX || h->from_count > UINT32_MAX || h->size > INT64_MAX) {
 		*h = (struct head){ 0 };
 		return false;
 	}
@@ -296,11 +296,12 @@ bool mime_digest_next(struct mime_digest_iter *it, struct mime_digest_part *out)
 	p.subtype = rd_bytes(&it->r);
 	p.charset = rd_bytes(&it->r);
 	enc = rd_u8(&it->r);
-	if (it->r.bad || kind > (MIME_MESSAGE | PART_OPAQUE) || (kind & 3u) > MIME_MESSAGE ||
-	    children > it->left - 1 || enc > MIME_ENC_UNKNOWN ||
+	if (it->r.bad || kind > (MIME_MESSAGE | PART_OPAQUE) ||
+	    (kind & 3u) > MIME_MESSAGE || children > it->left - 1 ||
+	    enc > MIME_ENC_UNKNOWN ||
 	    !CHECKED_ADD(it->off, p.header_off, &p.header_off) ||
-	    !CHECKED_ADD(p.header_off, p.header_len, &p.body_off) || !CHECKED_ADD(p.body_off, p.body_len, &end) ||
-	    end > it->size) {
+	    !CHECKED_ADD(p.header_off, p.header_len, &p.body_off) ||
+	    !CHECKED_ADD(p.body_off, p.body_len, &end) || end > it->size) {
 		it->bad = true;
 		return false;
 	}
@@ -336,7 +337,8 @@ static bool skip_children(struct mime_digest_iter *it, uint32_t nchildren)
 }
 
 /* *part becomes its own n-th child. False on damage. */
-static bool to_child(struct mime_digest_iter *it, uint32_t n, struct mime_digest_part *part, bool *found)
+static bool to_child(struct mime_digest_iter *it, uint32_t n,
+		     struct mime_digest_part *part, bool *found)
 {
 	struct mime_digest_part child;
 
@@ -357,7 +359,8 @@ static bool to_child(struct mime_digest_iter *it, uint32_t n, struct mime_digest
 
 /* *part is the root of a message: it becomes part n of that message. One that is not multipart has part 1 only, which
  * is its body. */
-static bool to_message_part(struct mime_digest_iter *it, uint32_t n, struct mime_digest_part *part, bool *found)
+static bool to_message_part(struct mime_digest_iter *it, uint32_t n,
+			    struct mime_digest_part *part, bool *found)
 {
 	if (part->kind == MIME_MULTIPART)
 		return to_child(it, n, part, found);
@@ -373,7 +376,8 @@ static bool find_part(struct mime_digest_iter *it, const uint32_t *path, size_t 
 		return false;
 	for (size_t i = 1; i < depth && *found; i++) {
 		if (part->kind == MIME_MESSAGE) {
-			if (!mime_digest_next(it, part) || !to_message_part(it, path[i], part, found))
+			if (!mime_digest_next(it, part) ||
+			    !to_message_part(it, path[i], part, found))
 				return false;
 		} else if (!to_child(it, path[i], part, found)) { /* a leaf has none */
 			return false;
@@ -382,8 +386,9 @@ static bool find_part(struct mime_digest_iter *it, const uint32_t *path, size_t 
 	return true;
 }
 
-bool mime_digest_section(slice digest, const uint32_t *path, size_t depth, enum mime_section which, uint64_t *out_off,
-			 uint64_t *out_len, bool *out_found)
+bool mime_digest_section(slice digest, const uint32_t *path, size_t depth,
+			 enum mime_section which, uint64_t *out_off, uint64_t *out_len,
+			 bool *out_found)
 {
 	struct mime_digest_iter it = mime_digest_iter(digest);
 	struct mime_digest_part p;
@@ -451,7 +456,8 @@ static bool wire_is_right(slice digest)
 	bool ok;
 
 	buf_init(&b, MIME_DIGEST_MAX);
-	ok = mime_digest_body(digest, &b) && e.n > 2 && e.p[0] == '(' && e.p[e.n - 1] == ')';
+	ok = mime_digest_body(digest, &b) && e.n > 2 && e.p[0] == '(' &&
+	     e.p[e.n - 1] == ')';
 	buf_done(&b);
 	return ok;
 }

@@ -39,11 +39,12 @@ enum mime_field_kind mime_field_kind_of(slice name)
 /* Fields that may come more than once: obsolete syntax for address lists (RFC 5322 4.5.3), and trace fields. */
 static bool is_repeated(enum mime_field_kind kind)
 {
-	return kind == MIME_F_FROM || kind == MIME_F_REPLY_TO || kind == MIME_F_TO || kind == MIME_F_CC ||
-	       kind == MIME_F_BCC || kind == MIME_F_DELIVERED_TO;
+	return kind == MIME_F_FROM || kind == MIME_F_REPLY_TO || kind == MIME_F_TO ||
+	       kind == MIME_F_CC || kind == MIME_F_BCC || kind == MIME_F_DELIVERED_TO;
 }
 
-bool mime_field_is_wanted(enum mime_field_kind kind, const struct mime_part *part, uint32_t seen)
+bool mime_field_is_wanted(enum mime_field_kind kind, const struct mime_part *part,
+			  uint32_t seen)
 {
 	if (kind == MIME_F_NONE || kind == MIME_F_RECEIVED)
 		return false;
@@ -106,14 +107,14 @@ static slice bare_token(slice value)
 
 	mime_skip_cfws(value, &at);
 	from = at;
-	while (at < value.n && value.p[at] != ' ' && value.p[at] != '\t' && value.p[at] != '(' &&
-	       value.p[at] != ';')
+	while (at < value.n && value.p[at] != ' ' && value.p[at] != '\t' &&
+	       value.p[at] != '(' && value.p[at] != ';')
 		at++;
 	return slice_sub(value, from, at - from);
 }
 
-void mime_field_apply(struct arena *a, struct mime_part *part, struct mime_field **tail, enum mime_field_kind kind,
-		      slice value)
+void mime_field_apply(struct arena *a, struct mime_part *part, struct mime_field **tail,
+		      enum mime_field_kind kind, slice value)
 {
 	struct mime_content c = { 0 };
 	slice v = clean_dup(a, value);

@@ -36,7 +36,8 @@ bool mime_header_next(struct mime_header_iter *it, struct mime_header_field *out
 	colon = slice_chr(field, ':', 0);
 	out->name = slice_sub(field, 0, colon);
 	out->value = slice_from(field, colon + 1);
-	while (out->name.n && (out->name.p[out->name.n - 1] == ' ' || out->name.p[out->name.n - 1] == '\t'))
+	while (out->name.n && (out->name.p[out->name.n - 1] == ' ' ||
+			       out->name.p[out->name.n - 1] == '\t'))
 		out->name.n--; /* RFC 5322 4.5 */
 	for (size_t i = 0; i < out->name.n; i++) {
 		if ((unsigned char)out->name.p[i] <= ' ')
@@ -55,7 +56,8 @@ size_t mime_header_length(slice message)
 
 	while (at < message.n) {
 		size_t n = line_len(message, at);
-		bool is_blank = message.p[at + n - 1] == '\n' && without_eol(slice_sub(message, at, n)).n == 0;
+		bool is_blank = message.p[at + n - 1] == '\n' &&
+				without_eol(slice_sub(message, at, n)).n == 0;
 
 		at += n;
 		if (is_blank)
@@ -141,7 +143,8 @@ static slice msgid_clean(struct arena *a, slice raw)
 static bool msgid_bare(slice v, struct arena *a, slice *out)
 {
 	v = slice_trim(v);
-	if (slice_chr(v, '@', 0) == v.n || slice_chr(v, ' ', 0) < v.n || slice_chr(v, '\t', 0) < v.n)
+	if (slice_chr(v, '@', 0) == v.n || slice_chr(v, ' ', 0) < v.n ||
+	    slice_chr(v, '\t', 0) < v.n)
 		return false;
 	*out = msgid_clean(a, v);
 	return out->n > 0;

@@ -2,15 +2,15 @@
 #include "mime/mime_header.h"
 
 /* In one writing, all fields and all messages inside together: keeps the output in proportion (HAZARDS 16, 17). */
-#define ADDRESSES_ALL (4u * LIMIT_ADDRESSES)
+#define ADDRESSES_ALL	  (4u * LIMIT_ADDRESSES)
 #define ADDRESS_BYTES_ALL (2u * LIMIT_HEADER_ALL)
 
 struct writer {
 	struct buf *b;
 	struct arena scratch;
 	uint32_t addresses; /* written so far, */
-	size_t bytes;       /* and how long they were */
-	bool extended;      /* BODYSTRUCTURE, not BODY */
+	size_t bytes;	    /* and how long they were */
+	bool extended;	    /* BODYSTRUCTURE, not BODY */
 };
 
 void mime_imap_string(struct buf *b, slice s)
@@ -81,13 +81,15 @@ static bool address_field(struct writer *w, slice value, uint32_t *n)
 	while (mime_addr_next(&it, &w->scratch, &a)) {
 		size_t before = w->b->n;
 		bool is_over = *n >= LIMIT_ADDRESSES || w->addresses >= ADDRESSES_ALL ||
-			       before - start > LIMIT_HEADER_FIELD || w->bytes > ADDRESS_BYTES_ALL;
+			       before - start > LIMIT_HEADER_FIELD ||
+			       w->bytes > ADDRESS_BYTES_ALL;
 
 		if (is_over && !open)
 			return false;
 		if (is_over && a.kind != MIME_ADDR_GROUP_END)
 			continue;
-		open = a.kind == MIME_ADDR_GROUP_START || (open && a.kind == MIME_ADDR_MAILBOX);
+		open = a.kind == MIME_ADDR_GROUP_START ||
+		       (open && a.kind == MIME_ADDR_MAILBOX);
 		if (!*n)
 			buf_addc(w->b, '(');
 		++*n;
@@ -101,7 +103,8 @@ static bool address_field(struct writer *w, slice value, uint32_t *n)
 }
 
 /* All fields of a kind, as one list; NIL (and false) when there is no address. */
-static bool addresses(struct writer *w, const struct mime_summary *s, enum mime_field_kind kind)
+static bool addresses(struct writer *w, const struct mime_summary *s,
+		      enum mime_field_kind kind)
 {
 	const struct mime_field *f = NULL;
 	uint32_t n = 0;
@@ -116,8 +119,8 @@ static bool addresses(struct writer *w, const struct mime_summary *s, enum mime_
 }
 
 /* RFC 3501 7.4.2: Sender and Reply-To that are absent or empty are written as From. */
-static void address_list(struct writer *w, const struct mime_summary *s, enum mime_field_kind kind,
-			 enum mime_field_kind other)
+static void address_list(struct writer *w, const struct mime_summary *s,
+			 enum mime_field_kind kind, enum mime_field_kind other)
 {
 	if (!addresses(w, s, kind) && (other == MIME_F_NONE || !addresses(w, s, other)))
 		buf_adds(w->b, "NIL");

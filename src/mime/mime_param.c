@@ -7,7 +7,7 @@
 struct segment {
 	slice base, value;
 	int32_t section; /* -1: not a continuation */
-	bool extended;   /* value is percent-encoded, perhaps with charset'lang' in front */
+	bool extended; /* value is percent-encoded, perhaps with charset'lang' in front */
 	uint32_t order;
 };
 
@@ -18,7 +18,8 @@ static bool is_blank(char c)
 
 static bool is_tspecial(char c) /* RFC 2045 5.1, and controls */
 {
-	return (unsigned char)c <= ' ' || c == 0x7f || strchr("()<>@,;:\\\"/[]?=", c) != NULL;
+	return (unsigned char)c <= ' ' || c == 0x7f ||
+	       strchr("()<>@,;:\\\"/[]?=", c) != NULL;
 }
 
 static slice token(slice s, size_t *at)
@@ -92,7 +93,8 @@ static void split_name(slice name, struct segment *out)
 	if (out->extended)
 		out->base.n--;
 	star = slice_rchr(out->base, '*');
-	if (star < out->base.n && star > 0 && slice_u64(slice_from(out->base, star + 1), 99999, &n)) {
+	if (star < out->base.n && star > 0 &&
+	    slice_u64(slice_from(out->base, star + 1), 99999, &n)) {
 		out->section = (int32_t)n;
 		out->base.n = star;
 	}
@@ -103,7 +105,8 @@ static int compare_names(slice x, slice y)
 	size_t n = x.n < y.n ? x.n : y.n;
 
 	for (size_t i = 0; i < n; i++) {
-		int d = (unsigned char)ascii_lower(x.p[i]) - (unsigned char)ascii_lower(y.p[i]);
+		int d = (unsigned char)ascii_lower(x.p[i]) -
+			(unsigned char)ascii_lower(y.p[i]);
 
 		if (d)
 			return d;
@@ -126,7 +129,8 @@ static int by_name(const void *x, const void *y)
 /* RFC 2231 7: what may stand unencoded in an extended value. */
 static bool is_attr_char(char c)
 {
-	return !is_tspecial(c) && c != '*' && c != '\'' && c != '%' && (unsigned char)c < 0x80;
+	return !is_tspecial(c) && c != '*' && c != '\'' && c != '%' &&
+	       (unsigned char)c < 0x80;
 }
 
 static void add_encoded(struct buf *b, slice s)
@@ -147,7 +151,8 @@ static void add_encoded(struct buf *b, slice s)
 }
 
 /* Sections 0, 1, 2… of one name, sorted, in segs[0..n). The first gap ends the value. */
-static slice join_sections(struct arena *a, const struct segment *segs, size_t n, bool extended, bool *cut)
+static slice join_sections(struct arena *a, const struct segment *segs, size_t n,
+			   bool extended, bool *cut)
 {
 	struct buf b;
 	int32_t want = 0;
@@ -184,8 +189,8 @@ static int by_order(const void *x, const void *y)
 	return (a->order > b->order) - (a->order < b->order);
 }
 
-static void add_param(struct arena *a, struct ordered *list, size_t *n, slice base, bool extended, slice value,
-		      uint32_t order)
+static void add_param(struct arena *a, struct ordered *list, size_t *n, slice base,
+		      bool extended, slice value, uint32_t order)
 {
 	struct mime_param *p = ARENA_NEW(a, struct mime_param);
 
@@ -196,8 +201,8 @@ static void add_param(struct arena *a, struct ordered *list, size_t *n, slice ba
 }
 
 /* segs[0..n) all have the same base: at most one "base" and one "base*" come out of them. */
-static void join_group(struct arena *a, const struct segment *segs, size_t n, struct ordered *list, size_t *nlist,
-		       bool *cut)
+static void join_group(struct arena *a, const struct segment *segs, size_t n,
+		       struct ordered *list, size_t *nlist, bool *cut)
 {
 	const struct segment *plain = NULL, *whole = NULL;
 	size_t i = 0;
@@ -216,7 +221,8 @@ static void join_group(struct arena *a, const struct segment *segs, size_t n, st
 			extended = extended || segs[k].extended;
 		if (!(extended && whole))
 			add_param(a, list, nlist, segs[i].base, extended,
-				  join_sections(a, segs + i, n - i, extended, cut), segs[i].order);
+				  join_sections(a, segs + i, n - i, extended, cut),
+				  segs[i].order);
 		if (!extended)
 			plain = NULL; /* the joined one is what readers take */
 	}
@@ -224,7 +230,8 @@ static void join_group(struct arena *a, const struct segment *segs, size_t n, st
 		add_param(a, list, nlist, plain->base, false, plain->value, plain->order);
 }
 
-static struct mime_param *join_all(struct arena *a, struct segment *segs, size_t n, bool *cut)
+static struct mime_param *join_all(struct arena *a, struct segment *segs, size_t n,
+				   bool *cut)
 {
 	struct ordered list[LIMIT_MIME_PARAMS];
 	struct mime_param *head = NULL, **tail = &head;
@@ -234,7 +241,8 @@ static struct mime_param *join_all(struct arena *a, struct segment *segs, size_t
 		return NULL;
 	qsort(segs, n, sizeof(segs[0]), by_name);
 	for (size_t from = 0, to; from < n; from = to) {
-		for (to = from + 1; to < n && compare_names(segs[from].base, segs[to].base) == 0; to++)
+		for (to = from + 1;
+		     to < n && compare_names(segs[from].base, segs[to].base) == 0; to++)
 			;
 		join_group(a, segs + from, to - from, list, &nlist, cut);
 	}
@@ -271,8 +279,9 @@ static void params_parse(struct arena *a, slice s, size_t at, struct mime_conten
 		at++;
 		mime_skip_cfws(s, &at);
 		split_name(name, &segs[n]);
-		segs[n].value = at < s.n && s.p[at] == '"' ? quoted(a, s, &at, &out->cut) :
-							      unquoted(a, s, &at, &out->cut);
+		segs[n].value = at < s.n && s.p[at] == '"'
+					? quoted(a, s, &at, &out->cut)
+					: unquoted(a, s, &at, &out->cut);
 		segs[n].order = n;
 		n++;
 	}
@@ -341,7 +350,8 @@ static slice extended_text(struct arena *a, slice v)
 	}
 	p = arena_alloc(a, text.n);
 	for (size_t i = 0; i < text.n; i++) {
-		int hi = text.p[i] == '%' && i + 2 < text.n ? hex_digit(text.p[i + 1]) : -1;
+		int hi = text.p[i] == '%' && i + 2 < text.n ? hex_digit(text.p[i + 1])
+							    : -1;
 		int lo = hi >= 0 ? hex_digit(text.p[i + 2]) : -1;
 
 		if (lo >= 0) {

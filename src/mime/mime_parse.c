@@ -4,46 +4,46 @@
 #include "mime/mime_header.h"
 
 /* Values kept of one message, all headers together: beyond it they are dropped (HAZARDS 16). */
-#define KEPT_MAX (2u * LIMIT_HEADER_ALL)
+#define KEPT_MAX     (2u * LIMIT_HEADER_ALL)
 #define NAME_MAX_LEN 32u /* longer than every name we look for */
 /* A delimiter line: "--" boundary "--"; padding beyond it is only checked for being blank. */
 #define DELIM_MAX (2u + LIMIT_MIME_BOUNDARY + 2u)
-#define FRAMES (LIMIT_MIME_DEPTH + 1)
+#define FRAMES	  (LIMIT_MIME_DEPTH + 1)
 
 /* An open part. */
 struct frame {
 	struct mime_part *part;
-	slice boundary;          /* n is 0 while no delimiter of its own is looked for */
-	uint64_t lines_before;   /* line ends before the body */
+	slice boundary;	       /* n is 0 while no delimiter of its own is looked for */
+	uint64_t lines_before; /* line ends before the body */
 };
 
 enum line_use {
-	LINE_SKIP,  /* bytes of this header line do not matter */
-	LINE_NAME,  /* collecting the field's name */
-	LINE_VALUE  /* collecting a value */
+	LINE_SKIP, /* bytes of this header line do not matter */
+	LINE_NAME, /* collecting the field's name */
+	LINE_VALUE /* collecting a value */
 };
 
 struct mime_parser {
 	struct arena *a;
-	uint64_t off;            /* octets fed */
-	uint64_t line_off;       /* where the current line starts */
-	uint64_t line_n;         /* its octets so far, without LF */
-	uint64_t nl;             /* line ends so far */
-	unsigned prev_eol;       /* length of the line end before line_off: 0, 1, 2 */
-	char last;               /* last octet of the current line */
-	bool in_header;          /* of the top frame's part */
-	bool is_last;            /* LIMIT_MIME_PARTS is reached: no more delimiters */
-	bool candidate;          /* the current line may be a delimiter */
+	uint64_t off;	   /* octets fed */
+	uint64_t line_off; /* where the current line starts */
+	uint64_t line_n;   /* its octets so far, without LF */
+	uint64_t nl;	   /* line ends so far */
+	unsigned prev_eol; /* length of the line end before line_off: 0, 1, 2 */
+	char last;	   /* last octet of the current line */
+	bool in_header;	   /* of the top frame's part */
+	bool is_last;	   /* LIMIT_MIME_PARTS is reached: no more delimiters */
+	bool candidate;	   /* the current line may be a delimiter */
 	bool have_root_header;
 	enum line_use use;
 	uint32_t nframes, nactive, nparts; /* nactive: frames with a boundary */
-	size_t kept;             /* octets of arena used for values */
+	size_t kept;			   /* octets of arena used for values */
 	/* the field at hand */
 	enum mime_field_kind kind;
-	bool keeping;            /* its value is wanted */
+	bool keeping; /* its value is wanted */
 	bool field_cut;
-	uint32_t nfields;        /* in this header */
-	uint32_t seen;           /* bits by kind, of this header */
+	uint32_t nfields; /* in this header */
+	uint32_t seen;	  /* bits by kind, of this header */
 	uint32_t name_n;
 	uint32_t delim_n;
 	struct buf value;
@@ -60,7 +60,8 @@ static struct frame *top(struct mime_parser *p)
 }
 
 /* A new part behind its siblings, open, its header starting at off. The caller has checked depth and count. */
-static void part_open(struct mime_parser *p, struct mime_part *parent, uint64_t off, bool is_message)
+static void part_open(struct mime_parser *p, struct mime_part *parent, uint64_t off,
+		      bool is_message)
 {
 	struct mime_part *part = ARENA_NEW(p->a, struct mime_part);
 
@@ -147,13 +148,18 @@ static void header_done(struct mime_parser *p, uint64_t end)
 	if (p->nframes == 1)
 		p->have_root_header = true;
 	if (!part->type.n)
-		set_default_type(p->a, part, part->parent && mime_part_is(part->parent, "multipart", "digest") &&
-						     !(p->seen & 1u << MIME_F_TYPE));
+		set_default_type(p->a, part,
+				 part->parent &&
+					 mime_part_is(part->parent, "multipart",
+						      "digest") &&
+					 !(p->seen & 1u << MIME_F_TYPE));
 	if (slice_ieq(part->type, SL("multipart"))) {
 		slice b = usable_boundary(part);
 
 		if (!b.n) {
-			set_default_type(p->a, part, false); /* RFC 2045 5.2: not a valid Content-Type */
+			set_default_type(
+				p->a, part,
+				false); /* RFC 2045 5.2: not a valid Content-Type */
 		} else if (deep) {
 			part->opaque = true;
 		} else {
@@ -161,7 +167,8 @@ static void header_done(struct mime_parser *p, uint64_t end)
 			f->boundary = b;
 			p->nactive++;
 		}
-	} else if (mime_part_is(part, "message", "rfc822") || mime_part_is(part, "message", "global")) {
+	} else if (mime_part_is(part, "message", "rfc822") ||
+		   mime_part_is(part, "message", "global")) {
 		if (deep)
 			part->opaque = true;
 		else
@@ -308,7 +315,8 @@ static void frame_close(struct mime_parser *p, uint64_t end, bool at_delimiter)
 		p->nactive--;
 	part->body_len = end - part->body_off;
 	if (part->body_len)
-		part->lines = p->nl - f->lines_before - (at_delimiter && end < p->line_off ? 1 : 0);
+		part->lines = p->nl - f->lines_before -
+			      (at_delimiter && end < p->line_off ? 1 : 0);
 	if (part->kind == MIME_MULTIPART && !part->nchildren) {
 		/* Its boundary never came: what there is, is shown as text (RFC 3501 9 wants a part). */
 		part->kind = MIME_LEAF;
@@ -350,7 +358,8 @@ static uint32_t delimiter_frame(struct mime_parser *p, bool *out_closes)
 {
 	slice line = { p->delim + 2, p->delim_n - 2 };
 
-	while (line.n && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t' || line.p[line.n - 1] == '\r'))
+	while (line.n && (line.p[line.n - 1] == ' ' || line.p[line.n - 1] == '\t' ||
+			  line.p[line.n - 1] == '\r'))
 		line.n--;
 	for (uint32_t i = p->nframes; i-- > 0;) {
 		slice b = p->frames[i].boundary;
@@ -403,7 +412,8 @@ static void line_end(struct mime_parser *p, uint64_t next)
 			header_done(p, next);
 			if (top(p)->part->kind == MIME_MESSAGE)
 				part_open(p, top(p)->part, next, true);
-		} else if (p->use == LINE_VALUE && eol == 2 && !p->field_cut && p->value.n) {
+		} else if (p->use == LINE_VALUE && eol == 2 && !p->field_cut &&
+			   p->value.n) {
 			p->value.n--; /* the CR */
 		}
 	}

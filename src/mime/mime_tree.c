@@ -3,7 +3,8 @@
 #include "base/utf8.h"
 #include "mime/mime_header.h"
 
-const struct mime_field *mime_field_next(const struct mime_summary *s, const struct mime_field *after,
+const struct mime_field *mime_field_next(const struct mime_summary *s,
+					 const struct mime_field *after,
 					 enum mime_field_kind kind)
 {
 	const struct mime_field *f = after ? after->next : s->fields;
@@ -24,7 +25,8 @@ const struct mime_part *mime_part_next(const struct mime_part *p)
 
 bool mime_part_is(const struct mime_part *p, const char *type, const char *subtype)
 {
-	return slice_ieq(p->type, slice_str(type)) && slice_ieq(p->subtype, slice_str(subtype));
+	return slice_ieq(p->type, slice_str(type)) &&
+	       slice_ieq(p->subtype, slice_str(subtype));
 }
 
 slice mime_param_get(const struct mime_param *list, const char *name)
@@ -52,8 +54,9 @@ static slice safe_name(struct arena *a, slice name)
 		int32_t cp = utf8_next(name, &at);
 
 		/* Controls, and the characters that reorder text: "exe.gpj" must not look like "jpg.exe". */
-		if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) || (cp >= 0x202a && cp <= 0x202e) ||
-		    (cp >= 0x2066 && cp <= 0x2069) || cp == 0x200e || cp == 0x200f)
+		if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) ||
+		    (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) ||
+		    cp == 0x200e || cp == 0x200f)
 			continue;
 		memcpy(out + n, name.p + start, at - start);
 		n += at - start;

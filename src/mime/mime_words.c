@@ -13,8 +13,8 @@ struct word {
 
 struct words {
 	slice s;
-	size_t close;  /* first "?=" at or behind the last place asked: each octet is searched once */
-	bool valid;    /* s is UTF-8 */
+	size_t close; /* first "?=" at or behind the last place asked: each octet is searched once */
+	bool valid; /* s is UTF-8 */
 	struct mime_charset *cs;
 	slice cs_name;
 	struct mime_decoder dec;
@@ -27,7 +27,8 @@ static bool word_parse(struct words *w, size_t at, struct word *out)
 	slice s = w->s, cs;
 	size_t i = at + 2, lang;
 
-	while (i < s.n && i - at < CHARSET_MAX && s.p[i] != '?' && (unsigned char)s.p[i] > ' ')
+	while (i < s.n && i - at < CHARSET_MAX && s.p[i] != '?' &&
+	       (unsigned char)s.p[i] > ' ')
 		i++;
 	if (i >= s.n || s.p[i] != '?' || i + 2 >= s.n || s.p[i + 2] != '?')
 		return false;
@@ -71,7 +72,8 @@ static void q_decode(struct buf *out, slice text)
 	for (size_t i = 0; i < text.n; i++) {
 		const char *hi = NULL, *lo = NULL;
 
-		if (text.p[i] == '=' && i + 2 < text.n && text.p[i + 1] && text.p[i + 2]) {
+		if (text.p[i] == '=' && i + 2 < text.n && text.p[i + 1] &&
+		    text.p[i + 2]) {
 			hi = strchr(hex, ascii_lower(text.p[i + 1]));
 			lo = strchr(hex, ascii_lower(text.p[i + 2]));
 		}
@@ -153,7 +155,8 @@ slice mime_words_decode(struct arena *a, slice unfolded)
 	if (w.valid && slice_find(unfolded, SL("=?"), 0) == unfolded.n)
 		return text_dup(a, unfolded);
 	buf_init(&w.raw, unfolded.n + 4);
-	buf_init(&w.out, 8 * unfolded.n + 64); /* one octet in never gives more than a few out */
+	buf_init(&w.out,
+		 8 * unfolded.n + 64); /* one octet in never gives more than a few out */
 	words_run(&w);
 	r = text_dup(a, buf_slice(&w.out));
 	mime_charset_free(w.cs);

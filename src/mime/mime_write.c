@@ -2,10 +2,10 @@
 #include "base/utf8.h"
 #include "mime/mime_decode.h"
 
-#define LINE 78u      /* RFC 5322 2.1.1 */
-#define WORD 75u      /* RFC 2047 2: an encoded word */
+#define LINE	   78u /* RFC 5322 2.1.1 */
+#define WORD	   75u /* RFC 2047 2: an encoded word */
 #define WORD_FRAME 12u /* =?utf-8?q? and ?= */
-#define WORD_RAW 900u /* RFC 5322 2.1.1: no line above 998, so longer words are encoded */
+#define WORD_RAW   900u /* RFC 5322 2.1.1: no line above 998, so longer words are encoded */
 #define VALUE_LINE 60u
 
 /* Where the line stands, while it is written. */
@@ -190,13 +190,15 @@ void mime_write_raw(struct buf *b, const char *name, slice value)
 
 static bool is_atext(char c)
 {
-	return is_alpha(c) || is_digit(c) || (c && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
+	return is_alpha(c) || is_digit(c) ||
+	       (c && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
 static bool is_phrase(slice s) /* atoms and single blanks */
 {
 	for (size_t i = 0; i < s.n; i++)
-		if (!is_atext(s.p[i]) && !(s.p[i] == ' ' && i + 1 < s.n && s.p[i + 1] != ' '))
+		if (!is_atext(s.p[i]) &&
+		    !(s.p[i] == ' ' && i + 1 < s.n && s.p[i + 1] != ' '))
 			return false;
 	return s.n > 0;
 }
@@ -251,7 +253,8 @@ static void address(struct folder *f, struct arena *a, const struct mime_addr *x
 	buf_done(&spec);
 }
 
-void mime_write_addresses(struct buf *b, const char *name, const struct mime_addr *list, size_t n)
+void mime_write_addresses(struct buf *b, const char *name, const struct mime_addr *list,
+			  size_t n)
 {
 	struct folder f = begin(b, name);
 	struct arena a;
@@ -339,7 +342,8 @@ static void extended_param(struct folder *f, slice name, slice value)
 		for (; at < value.n && (!sections || n < VALUE_LINE); at++) {
 			unsigned char c = (unsigned char)value.p[at];
 			char e[3] = { '%', hex[c >> 4], hex[c & 15] };
-			bool plain = is_alpha((char)c) || is_digit((char)c) || c == '.' || c == '-' || c == '_';
+			bool plain = is_alpha((char)c) || is_digit((char)c) || c == '.' ||
+				     c == '-' || c == '_';
 
 			put(f, plain ? (slice){ value.p + at, 1 } : (slice){ e, 3 });
 			n += plain ? 1 : 3;
@@ -363,7 +367,8 @@ static void param(struct folder *f, struct arena *a, const struct mime_param *p)
 	put(f, text);
 }
 
-void mime_write_content(struct buf *b, const char *name, slice value, const struct mime_param *params)
+void mime_write_content(struct buf *b, const char *name, slice value,
+			const struct mime_param *params)
 {
 	struct folder f = begin(b, name);
 	struct arena a;

@@ -6,8 +6,8 @@
 
 /* 4 times the input may take 10 times as long; quadratic would take 16. Anything short is noise. */
 #define GROWTH_MAX 10.0
-#define NOISE_S 0.20
-#define ARENA_MAX (24u << 20)
+#define NOISE_S	   0.20
+#define ARENA_MAX  (24u << 20)
 
 static double now(void)
 {
@@ -66,7 +66,8 @@ static void check_bomb(void (*make)(struct buf *b, size_t n), size_t n)
 	assert_true(memory < ARENA_MAX);
 	assert_true(parts <= LIMIT_MIME_PARTS);
 	if (t4 > NOISE_S && t4 > GROWTH_MAX * t1)
-		fail_msg("not linear: %zu octets %.3f s, %zu octets %.3f s", small.n, t1, big.n, t4);
+		fail_msg("not linear: %zu octets %.3f s, %zu octets %.3f s", small.n, t1,
+			 big.n, t4);
 }
 
 static void to_lines(struct buf *b, size_t n)
@@ -100,8 +101,12 @@ static void folded_header(struct buf *b, size_t n)
 
 static void parentheses(struct buf *b, size_t n)
 {
-	static const char *const names[] = { "From: ", "\r\nReceived: ", "\r\nDate: ", "\r\nContent-Type: ",
-					     "\r\nContent-Disposition: ", "\r\nMessage-ID: ",
+	static const char *const names[] = { "From: ",
+					     "\r\nReceived: ",
+					     "\r\nDate: ",
+					     "\r\nContent-Type: ",
+					     "\r\nContent-Disposition: ",
+					     "\r\nMessage-ID: ",
 					     "\r\nContent-Transfer-Encoding: " };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -152,7 +157,9 @@ static void parameters_in_many_parts(struct buf *b, size_t n)
 static void nested_multiparts(struct buf *b, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		buf_addf(b, "Content-Type: multipart/mixed; boundary=b%zu\r\n\r\n--b%zu\r\n", i, i);
+		buf_addf(b,
+			 "Content-Type: multipart/mixed; boundary=b%zu\r\n\r\n--b%zu\r\n",
+			 i, i);
 }
 
 static void nested_same_boundary(struct buf *b, size_t n)
@@ -180,8 +187,11 @@ static void many_messages(struct buf *b, size_t n)
 static void almost_delimiters(struct buf *b, size_t n)
 {
 	for (int i = 0; i < 40; i++)
-		buf_addf(b, "Content-Type: multipart/mixed; boundary=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%d\r\n\r\n"
-			    "--aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%d\r\n", i, i);
+		buf_addf(
+			b,
+			"Content-Type: multipart/mixed; boundary=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%d\r\n\r\n"
+			"--aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa%d\r\n",
+			i, i);
 	buf_adds(b, "\r\n");
 	repeat(b, "--aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaax\r\n", n);
 }
@@ -255,9 +265,15 @@ static void every_bomb_is_linear_and_bounded(void **state)
 /* The parsers of single values, given more than a header field may hold. */
 static void values_beyond_the_limits_are_linear(void **state)
 {
-	static const char *const units[] = { "(", ")", "\"", "<", ">", "[", "@", ",", ";", ":", "\\", "a,", "<a@b>,",
-					     "(a)", "=?a?q?", "=?utf-8?q?a?= ", "[a]", "re:", "(fwd)", "a*0=b;",
-					     "a*1*=%41;", "<@", "a:", "'", "%" };
+	static const char *const units[] = {
+		"(",	     ")",   "\"",     "<",
+		">",	     "[",   "@",      ",",
+		";",	     ":",   "\\",     "a,",
+		"<a@b>,",    "(a)", "=?a?q?", "=?utf-8?q?a?= ",
+		"[a]",	     "re:", "(fwd)",  "a*0=b;",
+		"a*1*=%41;", "<@",  "a:",     "'",
+		"%"
+	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -292,7 +308,8 @@ static void values_beyond_the_limits_are_linear(void **state)
 			took[big] = now() - start;
 		}
 		if (took[1] > NOISE_S && took[1] > GROWTH_MAX * took[0])
-			fail_msg("\"%s\": %.3f s, then %.3f s", units[i], took[0], took[1]);
+			fail_msg("\"%s\": %.3f s, then %.3f s", units[i], took[0],
+				 took[1]);
 	}
 }
 

@@ -11,9 +11,12 @@ static void check_tree(const char *name, const struct mime_part *root, uint64_t 
 		uint32_t n = 0;
 
 		if (p->body_off != p->header_off + p->header_len || p->header_off < end)
-			fail_msg("%s: offsets out of order at %llu", name, (unsigned long long)p->header_off);
-		if (p->parent && p->body_off + p->body_len > p->parent->body_off + p->parent->body_len)
-			fail_msg("%s: part at %llu leaves its parent", name, (unsigned long long)p->header_off);
+			fail_msg("%s: offsets out of order at %llu", name,
+				 (unsigned long long)p->header_off);
+		if (p->parent &&
+		    p->body_off + p->body_len > p->parent->body_off + p->parent->body_len)
+			fail_msg("%s: part at %llu leaves its parent", name,
+				 (unsigned long long)p->header_off);
 		for (const struct mime_part *c = p->first; c; c = c->next)
 			n++;
 		assert_int_equal(n, p->nchildren);
@@ -101,9 +104,12 @@ static void chunks_of_one_to_seven_octets_give_the_same(void **state)
 
 static void every_prefix_of_a_message_has_a_sound_tree(void **state)
 {
-	static const char *const names[] = { "multipart.eml", "rfc822-nested.eml", "boundary-prefixes.eml",
-					     "empty-parts.eml", "delimiter-in-header.eml", "digest.eml",
-					     "same-boundary.eml", "padding.eml" };
+	static const char *const names[] = {
+		"multipart.eml",	   "rfc822-nested.eml",
+		"boundary-prefixes.eml",   "empty-parts.eml",
+		"delimiter-in-header.eml", "digest.eml",
+		"same-boundary.eml",	   "padding.eml"
+	};
 
 	(void)state;
 	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
@@ -129,10 +135,31 @@ static uint32_t next_random(uint32_t *seed)
 static void random_messages_are_sound_and_cut_anywhere(void **state)
 {
 	static const char *const pieces[] = {
-		"\r\n", "\r\n\r\n", "\n", "\r", "--b", "--bb", "--", "b", "--b--", "--b\r\n", "--bb--\r\n", " ", "\t",
-		"Content-Type: multipart/mixed; boundary=b\r\n", "Content-Type: multipart/digest; boundary=bb\r\n\r\n",
-		"Content-Type: message/rfc822\r\n", "Content-Type: text/html;\r\n charset=x\r\n", "From: a@b\r\n",
-		"Subject: x\r\n", "content-type", ":", "text", "(", "\"", "Content-Transfer-Encoding: base64\r\n",
+		"\r\n",
+		"\r\n\r\n",
+		"\n",
+		"\r",
+		"--b",
+		"--bb",
+		"--",
+		"b",
+		"--b--",
+		"--b\r\n",
+		"--bb--\r\n",
+		" ",
+		"\t",
+		"Content-Type: multipart/mixed; boundary=b\r\n",
+		"Content-Type: multipart/digest; boundary=bb\r\n\r\n",
+		"Content-Type: message/rfc822\r\n",
+		"Content-Type: text/html;\r\n charset=x\r\n",
+		"From: a@b\r\n",
+		"Subject: x\r\n",
+		"content-type",
+		":",
+		"text",
+		"(",
+		"\"",
+		"Content-Transfer-Encoding: base64\r\n",
 	};
 	uint32_t seed = 7;
 
@@ -144,7 +171,8 @@ static void random_messages_are_sound_and_cut_anywhere(void **state)
 		buf_init(&m, 1 << 20);
 		buf_init(&cut, MIME_DIGEST_MAX);
 		for (uint32_t n = next_random(&seed) % 40; n; n--)
-			buf_adds(&m, pieces[next_random(&seed) % (sizeof(pieces) / sizeof(pieces[0]))]);
+			buf_adds(&m, pieces[next_random(&seed) %
+					    (sizeof(pieces) / sizeof(pieces[0]))]);
 		check_sound("random", buf_slice(&m));
 		digest_of(buf_slice(&m), &whole);
 		for (int i = 0; i < 8; i++) {
@@ -153,8 +181,8 @@ static void random_messages_are_sound_and_cut_anywhere(void **state)
 			buf_reset(&cut);
 			digest_cut(buf_slice(&m), cuts, 2, &cut);
 			if (!slice_eq(buf_slice(&cut), buf_slice(&whole)))
-				fail_msg("round %d cut at %zu, %zu: [%.*s]", round, cuts[0], cuts[1],
-					 FMT(buf_slice(&m)));
+				fail_msg("round %d cut at %zu, %zu: [%.*s]", round,
+					 cuts[0], cuts[1], FMT(buf_slice(&m)));
 		}
 	}
 }
