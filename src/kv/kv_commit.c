@@ -113,7 +113,7 @@ void kv_commit(struct kv_txn *t, struct done *d)
 		kv_commit_run(kv, true);
 }
 
-/* Up to KV_BATCH_BYTES of the queue. */
+/* Up to batch_bytes of the queue. */
 static bool take_batch(struct kv *kv)
 {
 	struct kv_batch *b = &kv->batch;
@@ -122,7 +122,7 @@ static bool take_batch(struct kv *kv)
 	b->n = 0;
 	pthread_mutex_lock(&kv->mu);
 	struct kv_txn *t = kv->queue.first;
-	while (t && (b->n == 0 || bytes < KV_BATCH_BYTES)) {
+	while (t && (b->n == 0 || bytes < kv->batch_bytes)) {
 		if (b->n == b->cap) {
 			b->cap = b->cap ? b->cap * 2 : 64;
 			b->t = mem_grow(b->t, b->cap, sizeof(*b->t));

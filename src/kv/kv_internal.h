@@ -223,6 +223,7 @@ struct kv {
 	bool committing; /* by the thread in `committer`; see kv_commit.c */
 	pthread_t committer;
 	struct kv_batch batch;
+	size_t batch_bytes; /* KV_BATCH_BYTES; tests make it small */
 
 	pthread_mutex_t mu;
 	pthread_cond_t work; /* something queued, or closing */

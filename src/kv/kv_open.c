@@ -120,6 +120,7 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 
 	kv->mode = opt->mode;
 	kv->reserve = opt->reserve_bytes;
+	kv->batch_bytes = KV_BATCH_BYTES;
 	kv_queue_init(&kv->queue);
 	pthread_mutex_init(&kv->mu, NULL);
 	pthread_mutex_init(&kv->commit_mu, NULL);
