@@ -132,6 +132,9 @@ enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_
 		       void *ctx, struct err *e) MUST_USE;
 enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid, struct store_row *out,
 			  struct err *e) MUST_USE; /* ERR_NO_MESSAGE */
+/* As store_row_get; a message that was expunged meanwhile is given as it was then, as long as a view shows it. */
+enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid, struct store_row *out,
+			    struct err *e) MUST_USE;
 struct store_email {
 	uint64_t id, thread;
 	slice prefix;       /* Return-Path, Delivered-To, Received: in front of the blob */
@@ -247,3 +250,9 @@ enum status store_queue_list(struct store *s, size_t max, struct arena *a, struc
 enum status store_handoff_add(struct store_txn *t, struct intake *in, const struct store_place *where, struct err *e) MUST_USE;
 /* Files up to max waiting hand-offs, blocking (a worker job calls it after such a commit, and once at start-up). */
 enum status store_handoff_run(struct store *s, size_t max, size_t *out_done, struct err *e) MUST_USE;
+
+/* --- sweep --------------------------------------------------------------------------------------------------------------- */
+/* Clears what was unlinked: emails that no view shows any more, messages of deleted mailboxes, removed accounts. Blocking,
+ * in transactions of bounded size; a slow-pool job calls it now and then and once at start-up, and again at once while
+ * *out_done ≥ max. Counts rows of work, not of the engine. */
+enum status store_sweep(struct store *s, size_t max, size_t *out_done, struct err *e) MUST_USE;

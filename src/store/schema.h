@@ -1,0 +1,207 @@
+#pragma once
+/* schema.h — every key and every row of the store: the one place that knows the format on disk.
+ *
+ * Keys are big-endian, so that byte order is number order; the account stands first. Every row starts with a version
+ * byte; a reader that meets another version, or a row cut short, answers false (ERR_CORRUPT), never reads beyond it
+ * (HAZARDS 11). Numbers are fixed width where rows are scanned, LEB128 elsewhere. kv/ owns the prefixes 'B' and 'b'.
+ *
+ *	S f                     format, epoch, hash key: checked at open
+ *	S d                     directory: next account id, admin, last queue id (lock 0; the directory's hot row)
+ *	V uidvalidity           values given out; only the highest matters, the sweep removes the others
+ *	D domain                A-label form, lower case
+ *	U n domain 0 local      account or alias
+ *	U i account             its address
+ *	A acct a                account: the one hot row, written once a transaction
+ *	A acct f mbox           mailbox: the other one
+ *	A acct F parent name    unique names; name is one component
+ *	A acct b name           subscription, whole path (outlives the mailbox, RFC 3501 6.3.9)
+ *	A acct m mbox uid       message: what SELECT and FETCH FLAGS scan
+ *	A acct e email          never rewritten: blob, prefix, digest, thread, first place
+ *	A acct g email          places, only when they differ from the first place in e (copied or moved emails)
+ *	A acct T hash           message-id → thread
+ *	A acct t thread email   members of a thread other than its first
+ *	A acct l modseq part    change log, one row a transaction (more when one grows too long)
+ *	A acct k bit            keyword
+ *	X acct x mbox uid       expunged, until no view shows it: then the sweep takes the email with it
+ *	X acct f mbox           deleted mailbox whose messages are still to be cleared
+ *	X acct z                removed account, likewise
+ *	r hash acct email       one reference a use of a blob; acct 0: queue entry, SCHEMA_HANDOFF: hand-off
+ *	q id, Q due id          outbound queue: entry; order of work
+ *	H acct random           hand-off
+ *
+ * A delivery writes a, f, m, e, l, r, T: seven rows. Ids of emails carry the epoch in the top 16 bits, of mailboxes in the
+ * top 8: a restore raises the epoch, so that no id is given twice (DESIGN P3). A thread has the id of its first email. */
+#include "base/arena.h"
+#include "base/buf.h"
+#include "kv/kv.h"
+#include "store/store.h"
+
+#define SCHEMA_FORMAT 1
+#define SCHEMA_ROW 1                  /* the version byte of every row so far */
+#define SCHEMA_HANDOFF 0xffffffffu    /* in references: held by a hand-off */
+#define SCHEMA_NAME_MAX (LIMIT_KEY - 64)
+#define SCHEMA_DIGEST_INLINE (16u << 10) /* longer ones are blobs */
+#define SCHEMA_ROLES (ROLE_ARCHIVE + 1)
+
+struct skey {
+	size_t n;
+	unsigned char b[72];
+};
+static inline slice skey_slice(const struct skey *k)
+{
+	return slice_make(k->b, k->n);
+}
+/* The first key behind every key that starts with k. */
+void skey_next_prefix(struct skey *k);
+
+struct skey key_format(void);
+struct skey key_directory(void);
+struct skey key_uidvalidity(uint32_t v);
+slice key_domain(struct arena *a, slice domain);
+slice key_login(struct arena *a, slice domain, slice local); /* local empty: prefix of the domain */
+struct skey key_login_prefix(void);
+struct skey key_account_address(uint32_t account);
+struct skey key_account_prefix(uint32_t account);
+struct skey key_account_type(uint32_t account, char type); /* prefix of all rows of that type */
+struct skey key_account(uint32_t account);
+struct skey key_mbox(uint32_t account, uint32_t mbox);
+slice key_name(struct arena *a, uint32_t account, uint32_t parent, slice name); /* name empty: prefix of the parent */
+slice key_subscription(struct arena *a, uint32_t account, slice name);
+struct skey key_message(uint32_t account, uint32_t mbox, uint32_t uid);
+struct skey key_messages(uint32_t account, uint32_t mbox); /* prefix */
+struct skey key_email(uint32_t account, uint64_t email);
+struct skey key_places(uint32_t account, uint64_t email);
+struct skey key_msgid(uint32_t account, uint64_t hash);
+struct skey key_thread(uint32_t account, uint64_t thread, uint64_t email);
+struct skey key_log(uint32_t account, uint64_t modseq, uint8_t part);
+struct skey key_keyword(uint32_t account, uint8_t bit);
+struct skey key_gone(uint32_t account, uint32_t mbox, uint32_t uid);
+struct skey key_gone_mbox(uint32_t account, uint32_t mbox);
+struct skey key_gone_account(uint32_t account);
+struct skey key_gone_prefix(void);
+struct skey key_reference(const struct blob_id *blob, uint32_t account, uint64_t email);
+struct skey key_queue(uint64_t id);
+struct skey key_queue_prefix(void);
+struct skey key_queue_due(int64_t due, uint64_t id);
+struct skey key_handoff(uint32_t account, uint64_t random);
+struct skey key_handoff_prefix(void);
+
+/* --- rows: X_write appends to a buf, X_read borrows from the row and answers false when it is damaged ---------------- */
+struct row_format {
+	uint32_t format, epoch;
+	int64_t created;
+	uint64_t k0, k1; /* siphash key of message ids */
+};
+void row_format_write(struct buf *b, const struct row_format *r);
+bool row_format_read(slice s, struct row_format *r); /* false also when only the version byte can be read */
+
+struct row_directory {
+	uint32_t next_account, admin;
+	uint64_t last_queue;
+};
+void row_directory_write(struct buf *b, const struct row_directory *r);
+bool row_directory_read(slice s, struct row_directory *r);
+
+struct row_login {
+	bool is_alias, disabled;
+	uint32_t account;
+	int64_t created;
+	slice verifier;
+};
+void row_login_write(struct buf *b, const struct row_login *r);
+bool row_login_read(slice s, struct row_login *r);
+
+struct row_account {
+	uint64_t modseq, next_email, log_floor, bytes, messages, quota;
+	uint32_t next_mbox, n_mbox;
+	uint32_t role[SCHEMA_ROLES]; /* mailbox of each role; 0: none */
+};
+void row_account_write(struct buf *b, const struct row_account *r);
+bool row_account_read(slice s, struct row_account *r);
+
+struct row_mbox {
+	uint32_t parent, uidvalidity, uidnext, first_recent, messages, unseen, deleted;
+	uint64_t modseq, bytes;
+	uint8_t role;
+	bool exists;
+	slice name; /* one component */
+};
+void row_mbox_write(struct buf *b, const struct row_mbox *r);
+bool row_mbox_read(slice s, struct row_mbox *r);
+
+#define ROW_MESSAGE_SIZE 43
+struct row_message {
+	struct store_row row; /* uid is in the key */
+	bool placed;          /* the email has a row g */
+};
+void row_message_write(unsigned char out[ROW_MESSAGE_SIZE], const struct row_message *r);
+bool row_message_read(slice s, uint32_t uid, struct row_message *r);
+uint32_t key_message_uid(slice key); /* 0 when it is no such key */
+
+enum { DIGEST_INLINE, DIGEST_BLOB };
+struct row_email {
+	int64_t received;
+	uint64_t thread, reported; /* reported: EMAILID to tell, 0 for its own (RFC 8474 5.1) */
+	uint32_t mbox, uid;        /* first place */
+	struct blob_id blob;
+	uint64_t blob_size;
+	uint64_t msgid, root;      /* hashes whose T rows are this email's, 0: none */
+	uint8_t digest_kind;
+	struct blob_id digest_blob;
+	uint64_t digest_size;
+	slice prefix, preview, digest;
+};
+void row_email_write(struct buf *b, const struct row_email *r);
+bool row_email_read(slice s, struct row_email *r);
+
+struct place {
+	uint32_t mbox, uid;
+};
+struct row_places {
+	struct place *at;
+	size_t n;
+};
+void row_places_write(struct buf *b, const struct row_places *r);
+bool row_places_read(slice s, struct arena *a, struct row_places *r);
+
+struct row_msgid {
+	uint64_t thread, email; /* email: the one that wrote it and takes it along */
+};
+void row_msgid_write(struct buf *b, const struct row_msgid *r);
+bool row_msgid_read(slice s, struct row_msgid *r);
+
+struct row_gone {
+	uint64_t modseq;
+	int64_t time;
+	bool last; /* the email has no place any more */
+	struct row_message msg;
+};
+void row_gone_write(struct buf *b, const struct row_gone *r);
+bool row_gone_read(slice s, uint32_t uid, struct row_gone *r);
+
+/* The change log. A row is a list of entries; an entry's uids are runs. */
+enum log_op { LOG_ADDED = 1, LOG_EXPUNGED, LOG_CHANGED, LOG_MAILBOX };
+void row_log_start(struct buf *b);
+void row_log_entry(struct buf *b, enum log_op op, uint32_t mbox, const uint32_t *uid, size_t n); /* ascending */
+struct row_log {
+	struct rd r;
+	enum log_op op;
+	uint32_t mbox;
+	uint32_t runs; /* of this entry, not yet read */
+	uint32_t at;
+	bool bad;
+};
+bool row_log_read(slice s, struct row_log *r);
+bool row_log_next(struct row_log *r); /* next entry; skips what was not read of the last; false: end or damage (bad) */
+bool row_log_run(struct row_log *r, uint32_t *out_first, uint32_t *out_n); /* next run of uids */
+
+void row_queue_write(struct buf *b, const struct store_queue_entry *r);
+bool row_queue_read(slice s, struct arena *a, struct store_queue_entry *r);
+
+struct row_handoff {
+	struct store_place place;
+	struct row_email email; /* received, blob, digest, prefix */
+	slice message_id;
+};
+void row_handoff_write(struct buf *b, const struct row_handoff *r);
+bool row_handoff_read(slice s, struct row_handoff *r);

@@ -1,0 +1,326 @@
+/* store_sweep.c — what was unlinked is cleared when nothing shows it any more, in transactions of bounded size. */
+#include "store/store_int.h"
+
+#define SWEEP_BATCH 500
+
+struct gone_key {
+	uint32_t account, mbox, uid;
+	char type;
+};
+struct gone_scan {
+	struct gone_key *at;
+	size_t n, max;
+	struct gone_key last; /* where the next scan goes on */
+};
+
+static bool take_gone(void *ctx, slice key, slice value)
+{
+	struct gone_scan *l = ctx;
+	struct rd r = rd_init(slice_from(key, 1));
+	struct gone_key g = { .account = rd_u32(&r) };
+
+	(void)value;
+	g.type = (char)rd_u8(&r);
+	if (g.type != 'z')
+		g.mbox = rd_u32(&r);
+	if (g.type == 'x')
+		g.uid = rd_u32(&r);
+	if (l->n == l->max || (l->n && l->at[0].account != g.account))
+		return false; /* one account at a time */
+	l->at[l->n++] = g;
+	return true;
+}
+
+/* --- expunged messages ------------------------------------------------------------------------------------------------------ */
+struct sweep {
+	struct store *s;
+	uint32_t account;
+	uint64_t *held; /* emails that a view still shows from some mailbox */
+	size_t n_held;
+	size_t done;
+};
+
+static bool is_held(const struct sweep *w, uint64_t email)
+{
+	for (size_t i = 0; i < w->n_held; i++)
+		if (w->held[i] == email)
+			return true;
+	return false;
+}
+
+static enum status gone_read(struct store_txn *t, const struct gone_key *g, struct row_gone *out, bool *out_found,
+			     struct err *e)
+{
+	slice row;
+	struct skey k = key_gone(g->account, g->mbox, g->uid);
+	enum status st = txn_get(t, skey_slice(&k), &row, e);
+
+	*out_found = st == ST_OK;
+	if (st == ST_NOT_FOUND)
+		return ST_OK;
+	if (st != ST_OK)
+		return st;
+	return row_gone_read(row, g->uid, out) ? ST_OK : damaged(e, "expunged");
+}
+
+static enum status sweep_messages(struct sweep *w, struct store_txn *t, const struct gone_key *at, size_t n,
+				  struct err *e)
+{
+	struct row_gone *rows = arena_array(t->a, n + 1, sizeof(*rows));
+	bool *found = arena_array(t->a, n + 1, sizeof(bool));
+
+	w->held = arena_array(t->a, n + 1, sizeof(uint64_t));
+	w->n_held = 0;
+	for (size_t i = 0; i < n; i++) {
+		enum status st = gone_read(t, &at[i], &rows[i], &found[i], e);
+
+		if (st != ST_OK)
+			return st;
+		if (found[i] && view_may_show(w->s, w->account, at[i].mbox, rows[i].modseq)) {
+			w->held[w->n_held++] = rows[i].msg.row.email;
+			found[i] = false;
+		}
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct skey k = key_gone(at[i].account, at[i].mbox, at[i].uid);
+		enum status st = ST_OK;
+
+		if (!found[i] || (rows[i].last && is_held(w, rows[i].msg.row.email)))
+			continue;
+		if (rows[i].last)
+			st = email_remove(t, w->account, rows[i].msg.row.email, e);
+		if (st != ST_OK)
+			return st;
+		txn_del(t, skey_slice(&k));
+		w->done++;
+	}
+	return ST_OK;
+}
+
+/* --- deleted mailboxes ------------------------------------------------------------------------------------------------------- */
+struct clear_scan {
+	struct arena *a;
+	struct row_message *at;
+	size_t n;
+	bool bad;
+};
+
+static bool take_clear(void *ctx, slice key, slice value)
+{
+	struct clear_scan *l = ctx;
+
+	if (l->n == SWEEP_BATCH)
+		return false;
+	if (!row_message_read(value, key_message_uid(key), &l->at[l->n])) {
+		l->bad = true;
+		return false;
+	}
+	l->n++;
+	return true;
+}
+
+static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t mbox, struct err *e)
+{
+	struct clear_scan l = { .a = t->a };
+	struct skey from = key_messages(w->account, mbox), to = from, gone = key_gone_mbox(w->account, mbox);
+
+	if (view_may_show(w->s, w->account, mbox, UINT64_MAX))
+		return ST_OK;
+	l.at = arena_array(t->a, SWEEP_BATCH, sizeof(*l.at));
+	skey_next_prefix(&to);
+	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
+	enum status st = kv_scan(w->s->kv, t->kt, &r, take_clear, &l, e);
+
+	if (st == ST_OK && l.bad)
+		st = damaged(e, "message");
+	for (size_t i = 0; i < l.n && st == ST_OK; i++) {
+		struct skey k = key_message(w->account, mbox, l.at[i].row.uid);
+		bool last;
+
+		st = place_remove(t, w->account, &l.at[i], mbox, &last, e);
+		if (st == ST_OK && last)
+			st = email_remove(t, w->account, l.at[i].row.email, e);
+		txn_del(t, skey_slice(&k));
+	}
+	if (st != ST_OK)
+		return st;
+	w->done += l.n + 1;
+	if (l.n < SWEEP_BATCH)
+		txn_del(t, skey_slice(&gone));
+	return ST_OK;
+}
+
+/* --- removed accounts --------------------------------------------------------------------------------------------------------- */
+struct purge_scan {
+	struct store_txn *t;
+	uint32_t account;
+	size_t n;
+};
+
+static bool take_purge(void *ctx, slice key, slice value)
+{
+	struct purge_scan *p = ctx;
+	struct row_email r;
+
+	if (p->n == SWEEP_BATCH)
+		return false;
+	p->n++;
+	if (key.n == 14 && key.p[0] == 'A' && key.p[5] == 'e' && row_email_read(value, &r)) {
+		struct rd id = rd_init(slice_from(key, 6));
+		uint64_t email = rd_u64(&id);
+		struct skey kr = key_reference(&r.blob, p->account, email);
+
+		txn_del(p->t, skey_slice(&kr));
+		if (r.digest_kind == DIGEST_BLOB) {
+			struct skey kd = key_reference(&r.digest_blob, p->account, email);
+
+			txn_del(p->t, skey_slice(&kd));
+		}
+	}
+	txn_del(p->t, key);
+	return true;
+}
+
+static enum status purge(struct purge_scan *p, struct skey from, struct skey to, struct err *e)
+{
+	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
+
+	return kv_scan(p->t->s->kv, p->t->kt, &r, take_purge, p, e);
+}
+
+static enum status sweep_account(struct sweep *w, struct store_txn *t, struct err *e)
+{
+	struct purge_scan p = { .t = t, .account = w->account };
+	struct skey from = key_account_prefix(w->account), to = from, gone = key_gone_account(w->account);
+	struct skey first = key_gone(w->account, 0, 0), end;
+
+	skey_next_prefix(&to);
+	enum status st = purge(&p, from, to, e);
+
+	/* Then the work left in X: f and x sort before z, which goes last of all. */
+	end = gone;
+	first.n = 6;
+	first.b[5] = 'f';
+	if (st == ST_OK && p.n < SWEEP_BATCH)
+		st = purge(&p, first, end, e);
+	if (st == ST_OK && p.n < SWEEP_BATCH)
+		txn_del(t, skey_slice(&gone));
+	w->done += p.n + 1;
+	return st;
+}
+
+/* --- UIDVALIDITY -------------------------------------------------------------------------------------------------------------- */
+struct value_scan {
+	uint32_t at[SWEEP_BATCH];
+	size_t n;
+};
+
+static bool take_value(void *ctx, slice key, slice value)
+{
+	struct value_scan *l = ctx;
+	struct rd r = rd_init(slice_from(key, 1));
+
+	(void)value;
+	if (l->n == SWEEP_BATCH)
+		return false;
+	l->at[l->n++] = rd_u32(&r);
+	return true;
+}
+
+/* All but the highest may go; worth a transaction when there are some. */
+static enum status sweep_uidvalidity(struct store *s, struct err *e)
+{
+	static const uint32_t lock[] = { 0 };
+	struct value_scan l = { .n = 0 };
+	struct kv_range r = { .from = SL("V"), .to = SL("W") };
+	struct store_txn *t;
+	enum status st = kv_scan(s->kv, NULL, &r, take_value, &l, e);
+
+	if (st != ST_OK || l.n < SWEEP_BATCH / 4)
+		return st;
+	st = txn_begin_wait(s, lock, 1, &t, e);
+	if (st != ST_OK)
+		return st;
+	for (size_t i = 0; i + 1 < l.n; i++) {
+		struct skey k = key_uidvalidity(l.at[i]);
+
+		txn_del(t, skey_slice(&k));
+	}
+	return store_commit_wait(t, e);
+}
+
+/* --- the whole ------------------------------------------------------------------------------------------------------------------ */
+static enum status sweep_one(struct sweep *w, struct store_txn *t, const struct gone_key *at, size_t n, struct err *e)
+{
+	size_t first_x = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (at[i].type == 'z')
+			return sweep_account(w, t, e);
+	for (size_t i = 0; i < n && at[i].type == 'f'; i++) {
+		enum status st = sweep_mailbox(w, t, at[i].mbox, e);
+
+		if (st != ST_OK || w->done >= SWEEP_BATCH)
+			return st;
+		first_x = i + 1;
+	}
+	return sweep_messages(w, t, at + first_x, n - first_x, e);
+}
+
+static enum status sweep_batch(struct store *s, const struct gone_key *at, size_t n, size_t *out_done, struct err *e)
+{
+	struct sweep w = { .s = s, .account = at[0].account };
+	struct store_txn *t;
+	enum status st = txn_begin_wait(s, &w.account, 1, &t, e);
+
+	if (st != ST_OK)
+		return st;
+	st = sweep_one(&w, t, at, n, e);
+	if (st != ST_OK || w.done == 0) {
+		store_abort(t);
+		return st;
+	}
+	st = store_commit_wait(t, e);
+	if (st == ST_OK)
+		*out_done = w.done;
+	return st;
+}
+
+/* Where the scan goes on: behind this account, or behind the last row of it that stays. */
+static struct skey next_key(const struct gone_key *last, bool same_account)
+{
+	struct skey k = last->type == 'x' ? key_gone(last->account, last->mbox, last->uid) :
+			last->type == 'f' ? key_gone_mbox(last->account, last->mbox) :
+					    key_gone_account(last->account);
+
+	if (!same_account)
+		k.n = 5; /* prefix of the account */
+	skey_next_prefix(&k);
+	return k;
+}
+
+enum status store_sweep(struct store *s, size_t max, size_t *out_done, struct err *e)
+{
+	AUTO_MEM struct gone_key *list = mem_array(SWEEP_BATCH, sizeof(*list));
+	struct skey from = key_gone_prefix(), to = from;
+	size_t total = 0;
+	enum status st = sweep_uidvalidity(s, e);
+
+	skey_next_prefix(&to);
+	while (st == ST_OK && total < max) {
+		struct gone_scan l = { .at = list, .max = SWEEP_BATCH };
+		struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
+		size_t done = 0;
+
+		st = kv_scan(s->kv, NULL, &r, take_gone, &l, e);
+		if (st != ST_OK || l.n == 0)
+			break;
+		st = sweep_batch(s, list, l.n, &done, e);
+		total += done;
+		if (done == 0) /* all of these are still shown, or another sweep was faster */
+			from = next_key(&list[l.n - 1], l.n == SWEEP_BATCH);
+	}
+	if (out_done)
+		*out_done = total;
+	return st;
+}
