@@ -200,7 +200,7 @@ static void answers_wait_longer_with_each_new_guess(void **state)
 	struct fix *f = *state;
 
 	for (int i = 0; i < 7; i++) {
-		char text[16];
+		char text[24];
 
 		snprintf(text, sizeof(text), "guess%d", i);
 		assert_int_equal(try(f, "ann@example.org", text, net_a).delay_ms, want[i]);
@@ -216,7 +216,7 @@ static void a_right_guess_waits_too_but_an_old_friend_does_not(void **state)
 
 	OK(try(f, "bob@example.org", "bob-secret", net_a).st); /* bob works here */
 	for (int i = 0; i < 6; i++) {
-		char text[16];
+		char text[24];
 
 		snprintf(text, sizeof(text), "guess%d", i);
 		(void)try(f, "ann@example.org", text, net_a);
