@@ -1,0 +1,198 @@
+#include "net/loop.h"
+#include "base/alloc.h"
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+
+enum { TIMERS = 500 };
+struct ticker {
+	struct timer t;
+	int64_t due;
+	int64_t *last, *clock_ms;
+	int *fired;
+};
+
+static void on_tick(struct timer *t)
+{
+	struct ticker *k = LOOP_FROM(struct ticker, t, t);
+
+	assert_true(k->due >= *k->last);
+	assert_true(k->due <= *k->clock_ms);
+	*k->last = k->due;
+	(*k->fired)++;
+}
+
+static void timers_fire_in_order_and_not_early(void **state)
+{
+	struct clock clock;
+	struct loop *l;
+	struct ticker k[TIMERS];
+	int64_t last = 0, now = 1000;
+	int fired = 0, i, cleared = 0;
+	unsigned r = 12345;
+
+	(void)state;
+	clock_init_virtual(&clock, now * 1000);
+	l = loop_new_sim(&clock);
+	memset(k, 0, sizeof(k));
+	for (i = 0; i < TIMERS * 4; i++) { /* set, moved, cleared at random */
+		struct ticker *x = &k[i % TIMERS];
+		int64_t after;
+
+		r = r * 1103515245 + 12345;
+		after = r >> 8 & 1023;
+		x->t.fn = on_tick;
+		x->last = &last;
+		x->clock_ms = &now;
+		x->fired = &fired;
+		x->due = now + after;
+		timer_set(l, &x->t, after);
+	}
+	for (i = 0; i < TIMERS; i += 3, cleared++)
+		timer_clear(l, &k[i].t);
+	while (loop_next_timer_us(l) != INT64_MAX) {
+		assert_true(loop_next_timer_us(l) >= now * 1000);
+		now += 7;
+		clock_advance(&clock, 7000);
+		loop_step(l);
+	}
+	assert_int_equal(fired, TIMERS - cleared);
+	loop_free(l);
+}
+
+enum { POSTERS = 4, POSTS = 20000 };
+struct counted {
+	struct task t;
+	int n, poster;
+	struct poster *p;
+};
+struct poster {
+	struct loop *l;
+	struct counted posts[POSTS];
+	int next;
+	_Atomic int *left;
+	pthread_t id;
+};
+
+static void on_post(struct task *t)
+{
+	struct counted *c = LOOP_FROM(struct counted, t, t);
+
+	assert_true(loop_is_mine(c->p->l));
+	assert_int_equal(c->n, c->p->next); /* each thread's posts keep their order */
+	c->p->next++;
+	if (atomic_fetch_sub(c->p->left, 1) == 1)
+		loop_stop(c->p->l);
+}
+
+static void *poster(void *arg)
+{
+	struct poster *p = arg;
+	int i;
+
+	for (i = 0; i < POSTS; i++) {
+		p->posts[i].t.fn = on_post;
+		p->posts[i].n = i;
+		p->posts[i].p = p;
+		loop_post(p->l, &p->posts[i].t);
+	}
+	return NULL;
+}
+
+static void posts_from_many_threads_all_arrive_in_order(void **state)
+{
+	struct clock clock;
+	struct loop *l;
+	struct poster *p = mem_array(POSTERS, sizeof(*p));
+	_Atomic int left = POSTERS * POSTS;
+	int i;
+
+	(void)state;
+	clock_init_real(&clock);
+	l = loop_new(&clock);
+	for (i = 0; i < POSTERS; i++) {
+		p[i].l = l;
+		p[i].left = &left;
+		assert_int_equal(pthread_create(&p[i].id, NULL, poster, &p[i]), 0);
+	}
+	loop_run(l);
+	for (i = 0; i < POSTERS; i++)
+		pthread_join(p[i].id, NULL);
+	assert_int_equal(left, 0);
+	loop_free(l);
+	mem_free(p);
+}
+
+struct pair {
+	struct watch w;
+	struct timer t;
+	struct loop *l;
+	int reads, ticks, spurious;
+	int64_t began;
+};
+
+static void on_pair(struct watch *w, int what)
+{
+	struct pair *p = LOOP_FROM(struct pair, w, w);
+	char b[8];
+
+	assert_int_equal(what, LOOP_READ);
+	if (p->reads == 1) { /* stop wanting: bytes wait until they are wanted again */
+		watch_want(p->l, w, 0);
+		p->reads++;
+		timer_set(p->l, &p->t, 20);
+		return;
+	}
+	assert_int_equal(read(w->fd, b, 1), 1);
+	if (++p->reads == 4)
+		loop_stop(p->l);
+}
+
+static void on_pair_timer(struct timer *t)
+{
+	struct pair *p = LOOP_FROM(struct pair, t, t);
+
+	p->ticks++;
+	assert_int_equal(p->reads, 2); /* nothing came while it was not wanted */
+	assert_true(loop_mono_ms(p->l) - p->began >= 20);
+	watch_want(p->l, &p->w, LOOP_READ);
+}
+
+static void a_watch_is_quiet_while_unwanted(void **state)
+{
+	struct pair p = { 0 };
+	struct clock clock;
+	int sv[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	clock_init_real(&clock);
+	p.l = loop_new(&clock);
+	p.began = loop_mono_ms(p.l);
+	p.t.fn = on_pair_timer;
+	watch_init(p.l, &p.w, sv[0], on_pair);
+	watch_want(p.l, &p.w, LOOP_READ);
+	assert_int_equal(write(sv[1], "abcd", 4), 4);
+	loop_run(p.l);
+	assert_int_equal(p.reads, 4);
+	assert_int_equal(p.ticks, 1);
+	watch_done(p.l, &p.w);
+	loop_free(p.l);
+	close(sv[0]);
+	close(sv[1]);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(timers_fire_in_order_and_not_early),
+		cmocka_unit_test(posts_from_many_threads_all_arrive_in_order),
+		cmocka_unit_test(a_watch_is_quiet_while_unwanted),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
