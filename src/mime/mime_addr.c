@@ -1,5 +1,6 @@
-/* Address lists.  RFC 5322 3.4, obsolete forms 4.4, RFC 6532. One element at a time: its end is found first, then it
- * is taken apart; every octet is looked at twice at most. */
+/* Address lists.  RFC 5322 3.4, obsolete forms 4.4, RFC 6532. One element at a time:
+ * its end is found first, then it is taken apart; every octet is looked at twice at
+ * most. */
 #include "mime/mime_header.h"
 
 static bool is_wsp(char c)
@@ -70,8 +71,9 @@ static void text_add(struct text *t, char c)
 	t->p[t->n++] = c;
 }
 
-/* State of taking an element apart. `all` is every word seen, blanks reduced to one: the display name if an angle
- * bracket follows. `run` is the last sequence of words joined by dots: the local part if an @ follows. */
+/* State of taking an element apart. `all` is every word seen, blanks reduced to one:
+ * the display name if an angle bracket follows. `run` is the last sequence of words
+ * joined by dots: the local part if an @ follows. */
 struct scan {
 	slice e;
 	size_t at;

@@ -1,5 +1,6 @@
-/* BODY out of BODYSTRUCTURE: the same without extension data (RFC 3501 7.4.2). Works on the wire text, so that the
- * store keeps one of the two; the text is checked while it is read. */
+/* BODY out of BODYSTRUCTURE: the same without extension data (RFC 3501 7.4.2). Works
+ * on the wire text, so that the store keeps one of the two; the text is checked while
+ * it is read. */
 #include "mime/mime_digest.h"
 
 #define NESTED (LIMIT_MIME_DEPTH + 2)

@@ -14,7 +14,8 @@ struct mime_charset {
 	char carry[CARRY];
 };
 
-/* Names that programs write and iconv does not know, and ASCII, which is read as what it mostly is. */
+/* Names that programs write and iconv does not know, and ASCII, which is read as what
+ * it mostly is. */
 static slice alias_of(slice name)
 {
 	static const struct {
@@ -45,7 +46,8 @@ static slice alias_of(slice name)
 	return name;
 }
 
-/* False for UTF-8 and for names that iconv must not see ("//" switches modes, "/" could be a path). */
+/* False for UTF-8 and for names that iconv must not see ("//" switches modes, "/"
+ * could be a path). */
 static bool open_cd(slice name, iconv_t *out)
 {
 	char cname[64];
@@ -110,8 +112,7 @@ static size_t feed_utf8(slice s, bool is_end, struct buf *out)
 		buf_add(out, slice_sub(s, from, start - from));
 		from = at;
 		if (!is_end && s.n - start < want) {
-			bool open =
-				true; /* only continuation octets up to the end: the rest may come */
+			bool open = true; /* only continuations: the rest may come */
 
 			for (size_t i = start + 1; i < s.n; i++)
 				open = open && ((unsigned char)s.p[i] & 0xc0) == 0x80;

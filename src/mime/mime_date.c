@@ -99,7 +99,8 @@ static bool numeric_zone(struct date_scan *d, int *out)
 	return true;
 }
 
-/* RFC 5322 4.3 obs-zone. Military letters and unknown names count as -0000, as it asks. */
+/* RFC 5322 4.3 obs-zone. Military letters and unknown names count as -0000, as it
+ * asks. */
 static int named_zone(slice w)
 {
 	static const struct {
@@ -134,7 +135,8 @@ static bool time_of_day(struct date_scan *d, struct civil *c)
 	return number(d, 2, &c->second) > 0;
 }
 
-/* Day, month and year up to the time; also "Nov 22 19:54:30 2026" as asctime() writes it: *out_year_last. */
+/* Day, month and year up to the time; also "Nov 22 19:54:30 2026" as asctime() writes
+ * it: *out_year_last. */
 static bool calendar_day(struct date_scan *d, struct civil *c, bool *out_year_last)
 {
 	slice w = word(d);

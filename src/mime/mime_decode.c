@@ -95,7 +95,8 @@ static void qp_plain(struct mime_decoder *d, char c, struct buf *out)
 		return;
 	}
 	if (c == '\n') {
-		/* RFC 2045 6.7 (3): blanks at the end of a line were added in transport. The CR is kept. */
+		/* RFC 2045 6.7 (3): blanks at the end of a line were added in
+		 * transport. The CR is kept. */
 		bool cr = d->blanks.n && d->blanks.c[d->blanks.n - 1] == '\r';
 
 		d->blanks.n = 0;

@@ -1,16 +1,17 @@
 #pragma once
 /* mime_decode.h — transfer encodings and charsets, over chunks.
  *
- * RFC 2045 6.7 (quoted-printable), 6.8 (base64), RFC 2231, iconv for charsets. The decoders forgive: bytes that do
- * not belong are skipped (base64) or kept as they are (quoted-printable). State is small and in the caller's storage;
- * the result does not depend on where chunks are cut. Output goes to a buf; test buf.full. Any thread. */
+ * RFC 2045 6.7 (quoted-printable), 6.8 (base64), RFC 2231, iconv for charsets. The
+ * decoders forgive: bytes that do not belong are skipped (base64) or kept as they are
+ * (quoted-printable). State is small and in the caller's storage; the result does not
+ * depend on where chunks are cut. Output goes to a buf; test buf.full. Any thread. */
 #include "base/buf.h"
 #include "base/slice.h"
 
 enum mime_encoding {
 	MIME_ENC_7BIT, MIME_ENC_8BIT, MIME_ENC_BINARY, /* the three that change nothing */
 	MIME_ENC_BASE64, MIME_ENC_QP,
-	MIME_ENC_UNKNOWN                               /* x-uuencode and the like: not decoded */
+	MIME_ENC_UNKNOWN /* x-uuencode and the like: not decoded */
 };
 enum mime_encoding mime_encoding_of(slice token); /* empty: 7bit */
 
@@ -21,7 +22,7 @@ struct mime_decoder {
 	uint8_t nheld;       /* quoted-printable: "=", "=A", "=\r" seen */
 	char held[2];
 	struct {
-		uint32_t n;      /* blanks at the end of a line so far: dropped if it ends there */
+		uint32_t n;      /* blanks so far: dropped if the line ends there */
 		char c[1024];
 	} blanks;
 };
@@ -31,14 +32,17 @@ void mime_decoder_finish(struct mime_decoder *d, struct buf *out);
 
 /* Encoders: whole slices. base64 in lines of 76 with CRLF behind each. */
 void mime_base64_encode(struct buf *out, slice in);
-/* Text lines (CRLF or LF in, CRLF out), lines ≤ 76, "From " and "." at a line's start escaped. */
+/* Text lines (CRLF or LF in, CRLF out), lines ≤ 76, "From " and "." at a line's start
+ * escaped. */
 void mime_qp_encode(struct buf *out, slice text);
 
-/* Charset to UTF-8, incremental. What is no character becomes U+FFFD. us-ascii and unknown names read UTF-8. */
+/* Charset to UTF-8, incremental. What is no character becomes U+FFFD. us-ascii and
+ * unknown names read UTF-8. */
 struct mime_charset;
 bool mime_charset_is_known(slice name);
 /* Never NULL. *out_known (may be NULL) tells whether the name was understood. */
 struct mime_charset *mime_charset_new(slice name, bool *out_known);
 void mime_charset_feed(struct mime_charset *c, slice in, struct buf *out);
-void mime_charset_finish(struct mime_charset *c, struct buf *out); /* an unfinished character becomes U+FFFD */
+/* An unfinished character becomes U+FFFD; the converter is ready for the next text. */
+void mime_charset_finish(struct mime_charset *c, struct buf *out);
 void mime_charset_free(struct mime_charset *c);

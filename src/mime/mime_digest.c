@@ -9,8 +9,10 @@
  *	u64 sent (seconds, two's complement) · varint zone + ZONE_BIAS (both 0 when unknown)
  *	bytes base subject · bytes message id · bytes references (each one bytes)
  *	varint parts · each part, in reading order:
- *		varint kind | opaque << 2 · varint children · varint header offset less that of the part before
- *		varint header length · varint body length · bytes type · bytes subtype · bytes charset · u8 encoding */
+ *		varint kind | opaque << 2 · varint children
+ *		varint header offset less that of the part before
+ *		varint header length · varint body length
+ *		bytes type · bytes subtype · bytes charset · u8 encoding */
 #define FLAG_SENT	 1u
 #define FLAG_REPLY	 2u
 #define ZONE_BIAS	 1440
@@ -45,7 +47,8 @@ static void put_parts(struct buf *b, const struct mime_part *root)
 	}
 }
 
-/* RFC 5256 3 (REFERENCES) counts References, and In-Reply-To when there is none; we keep both. */
+/* RFC 5256 3 (REFERENCES) counts References, and In-Reply-To when there is none; we
+ * keep both. */
 static void put_references(struct buf *b, struct arena *a, const struct mime_summary *s)
 {
 	const slice lists[] = { s->references, s->in_reply_to };
@@ -123,7 +126,7 @@ void mime_digest_write(const struct mime_part *root, struct buf *out)
 	arena_release(&a);
 }
 
-/* --- readers ---------------------------------------------------------------------------------------------- */
+/* --- readers --- */
 
 /* The fields in front of the parts, borrowed. */
 struct head {
@@ -278,7 +281,8 @@ struct mime_digest_iter mime_digest_iter(slice digest)
 	return it;
 }
 
-/* Every number is checked against the message's size, so that callers may trust the offsets. */
+/* Every number is checked against the message's size, so that callers may trust the
+ * offsets. */
 bool mime_digest_next(struct mime_digest_iter *it, struct mime_digest_part *out)
 {
 	struct mime_digest_part p = { 0 };
@@ -323,7 +327,7 @@ bool mime_digest_next_leaf(struct mime_digest_iter *it, struct mime_digest_part 
 	return false;
 }
 
-/* --- sections: RFC 3501 6.4.5 ------------------------------------------------------------------------------ */
+/* --- sections: RFC 3501 6.4.5 --- */
 
 /* Steps over a part's descendants; the part itself has been read. */
 static bool skip_children(struct mime_digest_iter *it, uint32_t nchildren)
@@ -357,8 +361,8 @@ static bool to_child(struct mime_digest_iter *it, uint32_t n,
 	return true;
 }
 
-/* *part is the root of a message: it becomes part n of that message. One that is not multipart has part 1 only, which
- * is its body. */
+/* *part is the root of a message: it becomes part n of that message. One that is not
+ * multipart has part 1 only, which is its body. */
 static bool to_message_part(struct mime_digest_iter *it, uint32_t n,
 			    struct mime_digest_part *part, bool *found)
 {
@@ -426,7 +430,7 @@ bool mime_digest_section(slice digest, const uint32_t *path, size_t depth,
 	return true;
 }
 
-/* --- all of it checked ------------------------------------------------------------------------------------- */
+/* --- all of it checked --- */
 
 /* The parts still to come below an open part, and where its body ends. */
 struct level {

@@ -36,7 +36,8 @@ enum mime_field_kind mime_field_kind_of(slice name)
 	return MIME_F_NONE;
 }
 
-/* Fields that may come more than once: obsolete syntax for address lists (RFC 5322 4.5.3), and trace fields. */
+/* Fields that may come more than once: obsolete syntax for address lists (RFC 5322
+ * 4.5.3), and trace fields. */
 static bool is_repeated(enum mime_field_kind kind)
 {
 	return kind == MIME_F_FROM || kind == MIME_F_REPLY_TO || kind == MIME_F_TO ||
@@ -53,7 +54,8 @@ bool mime_field_is_wanted(enum mime_field_kind kind, const struct mime_part *par
 	return is_repeated(kind) || !(seen & 1u << kind);
 }
 
-/* A trimmed copy; CR and NUL inside become blanks, so that nobody writes them out again (DESIGN P6). */
+/* A trimmed copy; CR and NUL inside become blanks, so that nobody writes them out
+ * again (DESIGN P6). */
 static slice clean_dup(struct arena *a, slice value)
 {
 	slice v = slice_trim(value);

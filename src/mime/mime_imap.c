@@ -1,7 +1,8 @@
 #include "mime/mime_imap.h"
 #include "mime/mime_header.h"
 
-/* In one writing, all fields and all messages inside together: keeps the output in proportion (HAZARDS 16, 17). */
+/* In one writing, all fields and all messages inside together: keeps the output in
+ * proportion (HAZARDS 16, 17). */
 #define ADDRESSES_ALL	  (4u * LIMIT_ADDRESSES)
 #define ADDRESS_BYTES_ALL (2u * LIMIT_HEADER_ALL)
 
@@ -65,7 +66,8 @@ static void address(struct buf *b, const struct mime_addr *a)
 	else
 		mime_imap_nstring(b, is_mailbox ? a->local : nil);
 	buf_addc(b, ' ');
-	/* NIL is the mark of a group (RFC 3501 7.4.2): a missing host is the empty string. */
+	/* NIL is the mark of a group (RFC 3501 7.4.2): a missing host is the empty
+	 * string. */
 	mime_imap_nstring(b, is_mailbox ? a->domain : nil);
 	buf_addc(b, ')');
 }
@@ -196,7 +198,8 @@ static void language(struct buf *b, slice raw)
 		buf_addc(b, ')');
 }
 
-/* What body-ext-1part and body-ext-mpart have in common: disposition, language, location. */
+/* What body-ext-1part and body-ext-mpart have in common: disposition, language,
+ * location. */
 static void extension(struct buf *b, const struct mime_part *p)
 {
 	buf_addc(b, ' ');
@@ -218,7 +221,8 @@ static void extension(struct buf *b, const struct mime_part *p)
 /* type, subtype and body-fields */
 static void single_fields(struct buf *b, const struct mime_part *p)
 {
-	/* A container that was not looked into: its wire form would need what is not known. */
+	/* A container that was not looked into: its wire form would need what is not
+	 * known. */
 	mime_imap_string(b, p->opaque ? SL("application") : p->type);
 	buf_addc(b, ' ');
 	mime_imap_string(b, p->opaque ? SL("octet-stream") : p->subtype);
@@ -274,7 +278,8 @@ static void part_leave(struct writer *w, const struct mime_part *p)
 	buf_addc(b, ')');
 }
 
-/* Down to the first child, else to the next sibling, else up: the tree's own pointers are the stack. */
+/* Down to the first child, else to the next sibling, else up: the tree's own pointers
+ * are the stack. */
 static void body(struct buf *b, const struct mime_part *root, bool extended)
 {
 	struct writer w = { .b = b, .extended = extended };

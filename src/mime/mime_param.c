@@ -57,7 +57,8 @@ static slice quoted(struct arena *a, slice s, size_t *at, bool *cut)
 	return (slice){ p, n };
 }
 
-/* A value without quotes: a token, or what senders write instead (blanks and specials up to ";"), without comments. */
+/* A value without quotes: a token, or what senders write instead (blanks and specials
+ * up to ";"), without comments. */
 static slice unquoted(struct arena *a, slice s, size_t *at, bool *cut)
 {
 	size_t end = slice_chr(s, ';', *at), n = 0, max;
@@ -200,7 +201,8 @@ static void add_param(struct arena *a, struct ordered *list, size_t *n, slice ba
 	list[(*n)++].order = order;
 }
 
-/* segs[0..n) all have the same base: at most one "base" and one "base*" come out of them. */
+/* segs[0..n) all have the same base: at most one "base" and one "base*" come out of
+ * them. */
 static void join_group(struct arena *a, const struct segment *segs, size_t n,
 		       struct ordered *list, size_t *nlist, bool *cut)
 {
@@ -254,7 +256,8 @@ static struct mime_param *join_all(struct arena *a, struct segment *segs, size_t
 	return head;
 }
 
-/* *(";" parameter), forgiving: what is no attribute=value is skipped up to the next ";". */
+/* *(";" parameter), forgiving: what is no attribute=value is skipped up to the next
+ * ";". */
 static void params_parse(struct arena *a, slice s, size_t at, struct mime_content *out)
 {
 	struct segment segs[LIMIT_MIME_PARAMS];

@@ -3,17 +3,19 @@
 #include "mime/mime_field.h"
 #include "mime/mime_header.h"
 
-/* Values kept of one message, all headers together: beyond it they are dropped (HAZARDS 16). */
+/* Values kept of one message, all headers together: beyond it they are dropped
+ * (HAZARDS 16). */
 #define KEPT_MAX     (2u * LIMIT_HEADER_ALL)
 #define NAME_MAX_LEN 32u /* longer than every name we look for */
-/* A delimiter line: "--" boundary "--"; padding beyond it is only checked for being blank. */
+/* A delimiter line: "--" boundary "--"; padding beyond it is only checked for being
+ * blank. */
 #define DELIM_MAX (2u + LIMIT_MIME_BOUNDARY + 2u)
 #define FRAMES	  (LIMIT_MIME_DEPTH + 1)
 
 /* An open part. */
 struct frame {
 	struct mime_part *part;
-	slice boundary;	       /* n is 0 while no delimiter of its own is looked for */
+	slice boundary;	       /* n is 0: no delimiter of its own is looked for */
 	uint64_t lines_before; /* line ends before the body */
 };
 
@@ -59,7 +61,8 @@ static struct frame *top(struct mime_parser *p)
 	return &p->frames[p->nframes - 1];
 }
 
-/* A new part behind its siblings, open, its header starting at off. The caller has checked depth and count. */
+/* A new part behind its siblings, open, its header starting at off. The caller has
+ * checked depth and count. */
 static void part_open(struct mime_parser *p, struct mime_part *parent, uint64_t off,
 		      bool is_message)
 {
@@ -127,7 +130,8 @@ static slice usable_boundary(const struct mime_part *part)
 {
 	slice b = mime_param_get(part->params, "boundary");
 
-	/* RFC 2046 5.1.1: it does not end with white space, padding on the line does not count. */
+	/* RFC 2046 5.1.1: it does not end with white space, padding on the line does
+	 * not count. */
 	while (b.n && (b.p[b.n - 1] == ' ' || b.p[b.n - 1] == '\t'))
 		b.n--;
 	return b.n <= LIMIT_MIME_BOUNDARY ? b : (slice){ NULL, 0 };
@@ -267,7 +271,8 @@ static void line_start(struct mime_parser *p, char c)
 	}
 	field_done(p);
 	p->name_n = 0;
-	/* A line that starts with CR is the blank line, or junk; no name that matters starts with "-". */
+	/* A line that starts with CR is the blank line, or junk; no name that matters
+	 * starts with "-". */
 	p->use = c == '\r' || c == '-' ? LINE_SKIP : LINE_NAME;
 }
 
@@ -318,14 +323,16 @@ static void frame_close(struct mime_parser *p, uint64_t end, bool at_delimiter)
 		part->lines = p->nl - f->lines_before -
 			      (at_delimiter && end < p->line_off ? 1 : 0);
 	if (part->kind == MIME_MULTIPART && !part->nchildren) {
-		/* Its boundary never came: what there is, is shown as text (RFC 3501 9 wants a part). */
+		/* Its boundary never came: what there is, is shown as text (RFC 3501 9
+		 * wants a part). */
 		part->kind = MIME_LEAF;
 		set_default_type(p->a, part, false);
 	}
 	p->nframes--;
 	if (part->kind != MIME_MESSAGE || part->nchildren)
 		return;
-	/* Ended inside its own header: the message in it is empty, but BODYSTRUCTURE needs one. */
+	/* Ended inside its own header: the message in it is empty, but BODYSTRUCTURE
+	 * needs one. */
 	if (p->nparts + 1 >= LIMIT_MIME_PARTS) {
 		part->kind = MIME_LEAF;
 		part->opaque = true;
@@ -342,7 +349,8 @@ static void close_down_to(struct mime_parser *p, uint32_t nframes, bool at_delim
 {
 	uint64_t end = p->line_off;
 
-	/* RFC 2046 5.1.1: the line end before a delimiter belongs to it — unless it ends the header. */
+	/* RFC 2046 5.1.1: the line end before a delimiter belongs to it — unless it
+	 * ends the header. */
 	if (!at_delimiter)
 		end = p->off;
 	else if (!p->in_header && end - p->prev_eol >= top(p)->part->body_off)
@@ -352,8 +360,9 @@ static void close_down_to(struct mime_parser *p, uint32_t nframes, bool at_delim
 }
 
 /* The frame whose delimiter the collected line is, innermost first; FRAMES when none.
- * RFC 2046 5.1.1 deviation: the whole line is compared ("--", boundary, perhaps "--", blanks), not its beginning:
- * boundaries that are prefixes of each other stay apart, as in most readers. */
+ * RFC 2046 5.1.1 deviation: the whole line is compared ("--", boundary, perhaps "--",
+ * blanks), not its beginning: boundaries that are prefixes of each other stay apart,
+ * as in most readers. */
 static uint32_t delimiter_frame(struct mime_parser *p, bool *out_closes)
 {
 	slice line = { p->delim + 2, p->delim_n - 2 };
@@ -378,7 +387,8 @@ static uint32_t delimiter_frame(struct mime_parser *p, bool *out_closes)
 	return FRAMES;
 }
 
-/* The current line is complete. True when it was a delimiter; next is the offset behind it. */
+/* The current line is complete. True when it was a delimiter; next is the offset
+ * behind it. */
 static bool try_delimiter(struct mime_parser *p, uint64_t next)
 {
 	bool closes = false;

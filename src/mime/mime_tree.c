@@ -39,7 +39,8 @@ slice mime_param_get(const struct mime_param *list, const char *name)
 	return (slice){ NULL, 0 };
 }
 
-/* RFC 2183 2.3: only the last component of a path, and nothing that could hide the name's end. */
+/* RFC 2183 2.3: only the last component of a path, and nothing that could hide the
+ * name's end. */
 static slice safe_name(struct arena *a, slice name)
 {
 	size_t from = 0, n = 0, at = 0;
@@ -53,7 +54,8 @@ static slice safe_name(struct arena *a, slice name)
 		size_t start = at;
 		int32_t cp = utf8_next(name, &at);
 
-		/* Controls, and the characters that reorder text: "exe.gpj" must not look like "jpg.exe". */
+		/* Controls, and the characters that reorder text: "exe.gpj" must not
+		 * look like "jpg.exe". */
 		if (cp < 0x20 || (cp >= 0x7f && cp < 0xa0) ||
 		    (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) ||
 		    cp == 0x200e || cp == 0x200f)

@@ -1,4 +1,5 @@
-/* Encoded words and base subjects.  RFC 2047 2 to 6, RFC 2231 5 (language), RFC 5256 2.1. */
+/* Encoded words and base subjects.  RFC 2047 2 to 6, RFC 2231 5 (language), RFC 5256
+ * 2.1. */
 #include "base/utf8.h"
 #include "mime/mime_decode.h"
 #include "mime/mime_header.h"
@@ -13,8 +14,8 @@ struct word {
 
 struct words {
 	slice s;
-	size_t close; /* first "?=" at or behind the last place asked: each octet is searched once */
-	bool valid; /* s is UTF-8 */
+	size_t close; /* first "?=" behind the last place asked: searched once */
+	bool valid;   /* s is UTF-8 */
 	struct mime_charset *cs;
 	slice cs_name;
 	struct mime_decoder dec;
@@ -137,7 +138,8 @@ static void words_run(struct words *w)
 	charset_end(w);
 }
 
-/* Decoded text is for people: controls in it (a CR LF could start a field) become blanks. */
+/* Decoded text is for people: controls in it (a CR LF could start a field) become
+ * blanks. */
 static slice text_dup(struct arena *a, slice s)
 {
 	char *p = arena_alloc(a, s.n);

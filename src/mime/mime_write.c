@@ -2,10 +2,10 @@
 #include "base/utf8.h"
 #include "mime/mime_decode.h"
 
-#define LINE	   78u /* RFC 5322 2.1.1 */
-#define WORD	   75u /* RFC 2047 2: an encoded word */
-#define WORD_FRAME 12u /* =?utf-8?q? and ?= */
-#define WORD_RAW   900u /* RFC 5322 2.1.1: no line above 998, so longer words are encoded */
+#define LINE	   78u	/* RFC 5322 2.1.1 */
+#define WORD	   75u	/* RFC 2047 2: an encoded word */
+#define WORD_FRAME 12u	/* =?utf-8?q? and ?= */
+#define WORD_RAW   900u /* RFC 5322 2.1.1: no line above 998: longer words are encoded */
 #define VALUE_LINE 60u
 
 /* Where the line stands, while it is written. */
@@ -14,7 +14,8 @@ struct folder {
 	size_t column;
 };
 
-/* CR, LF, NUL and other controls become blanks: a value can never start a new field (HAZARDS 8). */
+/* CR, LF, NUL and other controls become blanks: a value can never start a new field
+ * (HAZARDS 8). */
 static slice clean(struct arena *a, slice s)
 {
 	char *p = arena_alloc(a, s.n);
@@ -88,7 +89,7 @@ static bool is_plain(slice s)
 	return slice_find(s, SL("=?"), 0) == s.n;
 }
 
-/* --- encoded words ------------------------------------------------------------------------------------------ */
+/* --- encoded words --- */
 
 /* RFC 2047 5 (3): what may stand as itself even in a display name. */
 static bool is_q_plain(char c)
@@ -160,7 +161,7 @@ void mime_words_encode(struct buf *b, slice utf8, size_t column)
 	words(&f, utf8);
 }
 
-/* --- fields --------------------------------------------------------------------------------------------------- */
+/* --- fields --- */
 
 void mime_write_text(struct buf *b, const char *name, slice utf8)
 {
@@ -308,7 +309,7 @@ void mime_write_msgids(struct buf *b, const char *name, const slice *ids, size_t
 	end(&f);
 }
 
-/* --- parameters -------------------------------------------------------------------------------------------------- */
+/* --- parameters --- */
 
 static bool is_token(slice s)
 {
