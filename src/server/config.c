@@ -1,41 +1,37 @@
-/* config.c — libconfuse options, defaults, and errors that name the nearest key. */
+/* config.c — libconfuse options, their checks, defaults; errors name the nearest key. */
 #include "server/config.h"
-#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/io.h"
 #include "base/limits.h"
 #include "base/slice.h"
 #include "cli/cli.h"
+#include <arpa/inet.h>
 #include <confuse.h>
+#include <locale.h> /* lint: allow locale: to undo what libconfuse does to it */
+
+#define MAX_MESSAGE_LOW	 65536L
+#define MAX_MESSAGE_HIGH (1L << 30)
+#define WORKERS_HIGH	 256
+#define WORD_MAX	 64
+#define FILE_MAX	 (1u << 20)
+/* libconfuse takes a file that ends inside a section or a comment. So this key is put
+ * behind the last line: if it is not seen at the top level, something has swallowed
+ * it. */
+#define END_KEY "end-of-file"
 
 static const struct {
 	const char *name;
 	uint16_t port;
 } services[SERVICE_COUNT] = {
-	[SERVICE_SMTP] = { "smtp", 25 },	 [SERVICE_SUBMISSION] = { "submission", 587 },
-	[SERVICE_SUBMISSIONS] = { "submissions", 465 }, [SERVICE_IMAP] = { "imap", 143 },
-	[SERVICE_IMAPS] = { "imaps", 993 },	 [SERVICE_POP3] = { "pop3", 110 },
+	[SERVICE_SMTP] = { "smtp", 25 },
+	[SERVICE_SUBMISSION] = { "submission", 587 },
+	[SERVICE_SUBMISSIONS] = { "submissions", 465 },
+	[SERVICE_IMAP] = { "imap", 143 },
+	[SERVICE_IMAPS] = { "imaps", 993 },
+	[SERVICE_POP3] = { "pop3", 110 },
 	[SERVICE_POP3S] = { "pop3s", 995 },
 };
-
-static cfg_opt_t listen_opts[] = {
-	CFG_STR_LIST("address", "{}", CFGF_NONE),
-	CFG_INT("port", 0, CFGF_NONE),
-	CFG_END(),
-};
-static cfg_opt_t certificate_opts[] = {
-	CFG_STR("key", NULL, CFGF_NODEFAULT),
-	CFG_END(),
-};
-static cfg_opt_t opts[] = {
-	CFG_STR("hostname", NULL, CFGF_NODEFAULT),
-	CFG_STR("data", NULL, CFGF_NODEFAULT),
-	CFG_INT("max-message", LIMIT_MESSAGE, CFGF_NONE),
-	CFG_STR("bare-newline", "repair", CFGF_NONE),
-	CFG_INT("workers", 4, CFGF_NONE),
-	CFG_STR("log-level", "info", CFGF_NONE),
-	CFG_SEC("listen", listen_opts, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
-	CFG_SEC("certificate", certificate_opts, CFGF_MULTI | CFGF_TITLE),
-	CFG_END(),
-};
+static const char *const levels[] = { "debug", "info", "warn", "error", "none" };
 
 const char *config_service_name(enum config_service s)
 {
@@ -48,12 +44,14 @@ static char *copy(const char *s)
 	return memcpy(mem_new(n), s, n);
 }
 
+/* --- faults: each with its file and line --- */
+
 /* Levenshtein distance of two short words. */
 static size_t distance(const char *a, const char *b)
 {
-	size_t row[64], nb = strlen(b);
-	if (strlen(a) >= 64 || nb >= 63)
-		return 64;
+	size_t row[WORD_MAX], nb = strlen(b);
+	if (strlen(a) >= WORD_MAX || nb >= WORD_MAX - 1)
+		return WORD_MAX;
 	for (size_t j = 0; j <= nb; j++)
 		row[j] = j;
 	for (size_t i = 0; a[i] != '\0'; i++) {
@@ -72,8 +70,10 @@ static size_t distance(const char *a, const char *b)
 static const char *nearest_key(const cfg_t *cfg, const char *word)
 {
 	const char *best = NULL;
-	size_t best_d = 64;
+	size_t best_d = WORD_MAX;
 	for (const cfg_opt_t *o = cfg->opts; o != NULL && o->name != NULL; o++) {
+		if (strcmp(o->name, END_KEY) == 0)
+			continue;
 		size_t d = distance(word, o->name);
 		if (d < best_d) {
 			best_d = d;
@@ -88,105 +88,271 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	static const char unknown[] = "no such option '";
 	char text[512];
 	vsnprintf(text, sizeof(text), fmt, ap);
-	fprintf(stderr, "facteur: %s:%d: %s", cfg->filename ? cfg->filename : "config", cfg->line, text);
 	char *word = strstr(text, unknown);
-	if (word != NULL) {
-		word += sizeof(unknown) - 1;
-		word[strcspn(word, "'")] = '\0';
-		const char *near = nearest_key(cfg, word);
-		if (near != NULL)
-			fprintf(stderr, "; did you mean '%s'?", near);
+	fprintf(stderr, "facteur: %s:%d: ", cfg->filename ? cfg->filename : "config",
+		cfg->line);
+	if (word == NULL) {
+		fprintf(stderr, "%s\n", text);
+		return;
 	}
-	fputc('\n', stderr);
+	word += sizeof(unknown) - 1;
+	word[strcspn(word, "'")] = '\0';
+	const char *near = nearest_key(cfg, word);
+	if (strcmp(word, END_KEY) == 0)
+		fputs("the file ends inside a section: a } is missing\n", stderr);
+	else if (near != NULL)
+		fprintf(stderr, "no such option '%s'; did you mean '%s'?\n", word, near);
+	else
+		fprintf(stderr, "no such option '%s'\n", word);
 }
 
-static bool wrong(const char *what, const char *value, const char *expected)
+/* --- checks of values: libconfuse calls them at the line of the value --- */
+
+static int check_range(cfg_t *cfg, cfg_opt_t *opt, long low, long high)
 {
-	fprintf(stderr, "facteur: %s = \"%s\": expected %s\n", what, value, expected);
-	return false;
+	long v = cfg_opt_getnint(opt, 0);
+	if (v >= low && v <= high)
+		return 0;
+	cfg_error(cfg, "%s = %ld: expected %ld to %ld", opt->name, v, low, high);
+	return -1;
 }
 
-static bool take_log_level(const char *s, enum log_level *out)
+static int check_max_message(cfg_t *cfg, cfg_opt_t *opt)
 {
-	static const char *const names[] = { "debug", "info", "warn", "error", "none" };
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (strcmp(s, names[i]) == 0) {
+	return check_range(cfg, opt, MAX_MESSAGE_LOW, MAX_MESSAGE_HIGH);
+}
+
+static int check_workers(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return check_range(cfg, opt, 1, WORKERS_HIGH);
+}
+
+static int check_port(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return check_range(cfg, opt, 1, 65535);
+}
+
+static int check_bare_newline(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *v = cfg_opt_getnstr(opt, 0);
+	if (strcmp(v, "repair") == 0 || strcmp(v, "reject") == 0)
+		return 0;
+	cfg_error(cfg, "bare-newline = \"%s\": expected repair or reject", v);
+	return -1;
+}
+
+static bool find_level(const char *s, enum log_level *out)
+{
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (strcmp(s, levels[i]) == 0) {
 			*out = (enum log_level)i;
 			return true;
 		}
 	}
-	return wrong("log-level", s, "debug, info, warn, error or none");
+	return false;
 }
 
-static bool take_scalars(cfg_t *cfg, struct config *out)
+static int check_log_level(cfg_t *cfg, cfg_opt_t *opt)
 {
-	const char *bare = cfg_getstr(cfg, "bare-newline");
-	long max = cfg_getint(cfg, "max-message"), workers = cfg_getint(cfg, "workers");
-	if (strcmp(bare, "repair") != 0 && strcmp(bare, "reject") != 0)
-		return wrong("bare-newline", bare, "repair or reject");
-	if (max < 65536 || max > (1L << 30))
-		return wrong("max-message", "…", "65536 to 1073741824 octets");
-	if (workers < 1 || workers > 256)
-		return wrong("workers", "…", "1 to 256");
-	out->reject_bare_newline = strcmp(bare, "reject") == 0;
-	out->max_message = (uint64_t)max;
-	out->workers = (unsigned)workers;
+	enum log_level level;
+	if (find_level(cfg_opt_getnstr(opt, 0), &level))
+		return 0;
+	cfg_error(cfg, "log-level = \"%s\": expected debug, info, warn, error or none",
+		  cfg_opt_getnstr(opt, 0));
+	return -1;
+}
+
+/* It is written into greetings and Received fields: letters, digits, dots and hyphens. */
+static bool is_hostname(const char *s)
+{
+	size_t n = strlen(s);
+	if (n == 0 || n > LIMIT_SMTP_DOMAIN || s[0] == '.' || s[0] == '-' ||
+	    s[n - 1] == '-')
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		bool fine = is_alpha(s[i]) || is_digit(s[i]) || s[i] == '-' ||
+			    s[i] == '.';
+		if (!fine || (s[i] == '.' && i > 0 && s[i - 1] == '.'))
+			return false;
+	}
+	return s[n - 1] != '.';
+}
+
+static int check_hostname(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (is_hostname(cfg_opt_getnstr(opt, 0)))
+		return 0;
+	cfg_error(cfg, "hostname = \"%s\": expected a name like mail.example.org",
+		  cfg_opt_getnstr(opt, 0));
+	return -1;
+}
+
+static int check_data(cfg_t *cfg, cfg_opt_t *opt)
+{
+	if (cfg_opt_getnstr(opt, 0)[0] == '/')
+		return 0;
+	cfg_error(
+		cfg,
+		"data = \"%s\": expected a path from the root, like " FACTEUR_DEFAULT_DATA,
+		cfg_opt_getnstr(opt, 0));
+	return -1;
+}
+
+static bool is_address(const char *s)
+{
+	struct in6_addr a;
+	return inet_pton(AF_INET, s, &a) == 1 || inet_pton(AF_INET6, s, &a) == 1;
+}
+
+static int check_address(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *v = cfg_opt_getnstr(opt, cfg_opt_size(opt) - 1);
+	if (is_address(v))
+		return 0;
+	cfg_error(cfg, "address = \"%s\": expected an IPv4 or IPv6 address", v);
+	return -1;
+}
+
+static bool find_service(const char *title, enum config_service *out)
+{
+	for (size_t s = 0; s < SERVICE_COUNT; s++) {
+		if (strcmp(services[s].name, title) == 0) {
+			*out = (enum config_service)s;
+			return true;
+		}
+	}
+	return false;
+}
+
+static int check_listen(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *title = cfg_title(cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1));
+	enum config_service s;
+	if (find_service(title, &s))
+		return 0;
+	cfg_error(
+		cfg,
+		"listen \"%s\": expected smtp, submission, submissions, imap, imaps, pop3 or pop3s",
+		title);
+	return -1;
+}
+
+static int check_certificate(cfg_t *cfg, cfg_opt_t *opt)
+{
+	cfg_t *sec = cfg_opt_getnsec(opt, cfg_opt_size(opt) - 1);
+	const char *key = cfg_getstr(sec, "key");
+	if (key != NULL && key[0] != '\0' && cfg_title(sec)[0] != '\0')
+		return 0;
+	cfg_error(cfg, "certificate \"%s\": expected a file, and inside key = \"FILE\"",
+		  cfg_title(sec));
+	return -1;
+}
+
+static cfg_t *make_parser(void)
+{
+	cfg_opt_t listen[] = {
+		CFG_STR_LIST("address", NULL, CFGF_NONE),
+		CFG_INT("port", 0, CFGF_NONE),
+		CFG_END(),
+	};
+	cfg_opt_t certificate[] = {
+		CFG_STR("key", NULL, CFGF_NODEFAULT),
+		CFG_END(),
+	};
+	cfg_opt_t opts[] = {
+		CFG_STR("hostname", NULL, CFGF_NODEFAULT),
+		CFG_STR("data", NULL, CFGF_NODEFAULT),
+		CFG_INT("max-message", LIMIT_MESSAGE, CFGF_NONE),
+		CFG_STR("bare-newline", "repair", CFGF_NONE),
+		CFG_INT("workers", 4, CFGF_NONE),
+		CFG_STR("log-level", "info", CFGF_NONE),
+		CFG_BOOL(END_KEY, cfg_false, CFGF_NONE),
+		CFG_SEC("listen", listen, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_SEC("certificate", certificate,
+			CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
+		CFG_END(),
+	};
+	cfg_t *cfg = cfg_init(opts, CFGF_NONE);
+	/* cfg_init takes the user's locale; we live in C's, and on_error reads the
+	 * texts. */
+	setlocale(LC_ALL, "C"); /* lint: allow locale */
+	cfg_set_error_function(cfg, on_error);
+	cfg_set_validate_func(cfg, "hostname", check_hostname);
+	cfg_set_validate_func(cfg, "data", check_data);
+	cfg_set_validate_func(cfg, "max-message", check_max_message);
+	cfg_set_validate_func(cfg, "bare-newline", check_bare_newline);
+	cfg_set_validate_func(cfg, "workers", check_workers);
+	cfg_set_validate_func(cfg, "log-level", check_log_level);
+	cfg_set_validate_func(cfg, "listen", check_listen);
+	cfg_set_validate_func(cfg, "listen|address", check_address);
+	cfg_set_validate_func(cfg, "listen|port", check_port);
+	cfg_set_validate_func(cfg, "certificate", check_certificate);
+	return cfg;
+}
+
+/* --- from libconfuse to struct config --- */
+
+static void add_listen(struct config *c, enum config_service s, const char *address,
+		       long port, bool optional)
+{
+	c->listen = mem_grow(c->listen, c->n_listen + 1, sizeof(*c->listen));
+	c->listen[c->n_listen++] =
+		(struct config_listen){ s, copy(address), (uint16_t)port, optional };
+}
+
+/* Every IPv4 address, and every IPv6 address where the machine has IPv6. */
+static void add_listen_any(struct config *c, enum config_service s, long port)
+{
+	add_listen(c, s, "0.0.0.0", port, false);
+	add_listen(c, s, "::", port, true);
+}
+
+static void take_scalars(cfg_t *cfg, struct config *out)
+{
+	out->reject_bare_newline = strcmp(cfg_getstr(cfg, "bare-newline"), "reject") == 0;
+	out->max_message = (uint64_t)cfg_getint(cfg, "max-message");
+	out->workers = (unsigned)cfg_getint(cfg, "workers");
 	if (cfg_getstr(cfg, "hostname") != NULL)
 		out->hostname = copy(cfg_getstr(cfg, "hostname"));
 	if (cfg_getstr(cfg, "data") != NULL)
 		out->data = copy(cfg_getstr(cfg, "data"));
-	return take_log_level(cfg_getstr(cfg, "log-level"), &out->log_level);
+	out->log_level = LOG_LEVEL_INFO;
+	find_level(cfg_getstr(cfg, "log-level"), &out->log_level);
 }
 
-static void add_listen(struct config *c, enum config_service s, const char *address, long port, bool optional)
-{
-	c->listen = mem_grow(c->listen, c->n_listen + 1, sizeof(*c->listen));
-	c->listen[c->n_listen++] = (struct config_listen){ s, copy(address), (uint16_t)port, optional };
-}
-
-static bool take_listen(cfg_t *cfg, struct config *out)
+static void take_listen(cfg_t *cfg, struct config *out)
 {
 	for (unsigned i = 0; i < cfg_size(cfg, "listen"); i++) {
 		cfg_t *sec = cfg_getnsec(cfg, "listen", i);
-		const char *title = cfg_title(sec);
-		size_t s = 0;
-		while (s < SERVICE_COUNT && strcmp(services[s].name, title) != 0)
-			s++;
-		if (s == SERVICE_COUNT)
-			return wrong("listen", title, "smtp, submission, submissions, imap, imaps, pop3 or pop3s");
+		enum config_service s = SERVICE_SMTP;
+		find_service(cfg_title(sec), &s);
 		long port = cfg_getint(sec, "port");
-		if (port < 0 || port > 65535)
-			return wrong("port", title, "1 to 65535");
 		if (port == 0)
 			port = services[s].port;
 		unsigned n = cfg_size(sec, "address");
 		for (unsigned k = 0; k < n; k++)
-			add_listen(out, (enum config_service)s, cfg_getnstr(sec, "address", k), port, false);
-		if (n == 0) {
-			add_listen(out, (enum config_service)s, "0.0.0.0", port, false);
-			add_listen(out, (enum config_service)s, "::", port, true);
-		}
+			add_listen(out, s, cfg_getnstr(sec, "address", k), port, false);
+		if (n == 0)
+			add_listen_any(out, s, port);
 	}
-	return true;
 }
 
-static bool take_certificates(cfg_t *cfg, struct config *out)
+static void take_certificates(cfg_t *cfg, struct config *out)
 {
 	for (unsigned i = 0; i < cfg_size(cfg, "certificate"); i++) {
 		cfg_t *sec = cfg_getnsec(cfg, "certificate", i);
-		if (cfg_getstr(sec, "key") == NULL)
-			return wrong("certificate", cfg_title(sec), "a key = \"FILE\" inside");
-		out->certificate = mem_grow(out->certificate, out->n_certificate + 1, sizeof(*out->certificate));
+		out->certificate = mem_grow(out->certificate, out->n_certificate + 1,
+					    sizeof(*out->certificate));
 		out->certificate[out->n_certificate++] =
-			(struct config_certificate){ copy(cfg_title(sec)), copy(cfg_getstr(sec, "key")) };
+			(struct config_certificate){ copy(cfg_title(sec)),
+						     copy(cfg_getstr(sec, "key")) };
 	}
-	return true;
 }
 
 static void default_hostname(struct config *c)
 {
-	char name[256] = "localhost";
-	if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
+	char name[256] = { 0 };
+	if (gethostname(name, sizeof(name) - 1) != 0 || !is_hostname(name))
 		snprintf(name, sizeof(name), "localhost");
 	c->hostname = copy(name);
 }
@@ -195,37 +361,94 @@ static void default_listen(const struct config_flags *f, struct config *c)
 {
 	for (size_t s = 0; s < SERVICE_COUNT; s++) {
 		long port = services[s].port + f->base;
-		if (f->listen != NULL) {
+		if (f->listen != NULL)
 			add_listen(c, (enum config_service)s, f->listen, port, false);
-		} else {
-			add_listen(c, (enum config_service)s, "0.0.0.0", port, false);
-			add_listen(c, (enum config_service)s, "::", port, true);
-		}
+		else
+			add_listen_any(c, (enum config_service)s, port);
 	}
+}
+
+static bool parse(cfg_t *cfg, const char *file)
+{
+	struct err e = { 0 };
+	AUTO_BUF b;
+	buf_init(&b, FILE_MAX + 64);
+	if (io_read_file(file, FILE_MAX, &b, &e) != ST_OK) {
+		fprintf(stderr, "facteur: cannot read the configuration: %s\n", e.text);
+		return false;
+	}
+	if (memchr(buf_slice(&b).p, '\0', b.n) != NULL) {
+		fprintf(stderr, "facteur: %s: not a text file\n", file);
+		return false;
+	}
+	buf_adds(&b, "\n" END_KEY " = true\n");
+	FILE *f = fmemopen(b.p, b.n, "r");
+	if (f == NULL)
+		return false;
+	free(cfg->filename);
+	cfg->filename = strdup(file); /* cfg_free frees it */
+	bool ok = cfg_parse_fp(cfg, f) == CFG_SUCCESS;
+	fclose(f);
+	if (ok && !cfg_getbool(cfg, END_KEY)) {
+		cfg_error(cfg, "the file ends inside a comment or a string");
+		ok = false;
+	}
+	return ok;
+}
+
+static bool read_file(const struct config_flags *flags, struct config *out)
+{
+	cfg_t *cfg = make_parser();
+	bool ok = flags->file == NULL || parse(cfg, flags->file);
+	if (ok) {
+		take_scalars(cfg, out);
+		if (flags->listen == NULL && !flags->has_base)
+			take_listen(cfg, out);
+		take_certificates(cfg, out);
+	}
+	cfg_free(cfg);
+	return ok;
+}
+
+static void replace(char **to, const char *value)
+{
+	if (value != NULL) {
+		mem_free(*to);
+		*to = copy(value);
+	}
+}
+
+static bool check_flags(const struct config_flags *f)
+{
+	if (f->hostname != NULL && !is_hostname(f->hostname)) {
+		fprintf(stderr,
+			"facteur: --hostname %s: expected a name like mail.example.org\n",
+			f->hostname);
+		return false;
+	}
+	if (f->listen != NULL && !is_address(f->listen)) {
+		fprintf(stderr,
+			"facteur: --listen %s: expected an IPv4 or IPv6 address\n",
+			f->listen);
+		return false;
+	}
+	if (f->data != NULL && f->data[0] == '\0') {
+		fputs("facteur: --data needs a directory\n", stderr);
+		return false;
+	}
+	return true;
 }
 
 bool config_load(const struct config_flags *flags, struct config *out)
 {
 	struct config c = { 0 };
-	cfg_t *cfg = cfg_init(opts, CFGF_NONE);
-	cfg_set_error_function(cfg, on_error);
-	int rc = flags->file != NULL ? cfg_parse(cfg, flags->file) : CFG_SUCCESS;
-	if (rc == CFG_FILE_ERROR)
-		fprintf(stderr, "facteur: cannot read the configuration file %s\n", flags->file);
-	bool ok = rc == CFG_SUCCESS && take_scalars(cfg, &c) && take_listen(cfg, &c) && take_certificates(cfg, &c);
-	cfg_free(cfg);
-	if (!ok) {
+	if (!check_flags(flags) || !read_file(flags, &c)) {
 		config_free(&c);
 		return false;
 	}
-	if (flags->data != NULL || c.data == NULL) {
-		mem_free(c.data);
-		c.data = copy(flags->data != NULL ? flags->data : cli_default_data());
-	}
-	if (flags->hostname != NULL) {
-		mem_free(c.hostname);
-		c.hostname = copy(flags->hostname);
-	}
+	replace(&c.data,
+		flags->data != NULL || c.data != NULL ? flags->data : cli_default_data());
+	replace(&c.hostname, flags->hostname);
 	if (c.hostname == NULL)
 		default_hostname(&c);
 	if (c.n_listen == 0)

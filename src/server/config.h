@@ -1,13 +1,21 @@
 #pragma once
-/* config.h — the one small, optional file, and its defaults. Read once at start, never written by the server.
+/* config.h — the one small, optional file, and its defaults. Read once at start, never
+ * written by the server.
  *
- * An unknown key is an error with file, line and the nearest name that exists. Without a file everything has a default.
+ * Every fault is reported with file and line; an unknown key also with the nearest name
+ * that exists. Without a file everything has a default. What the command line says wins.
  * docs/man/facteur.conf.5 is its manual. */
 #include "base/log.h"
 #include "base/status.h"
 
-enum config_service {
-	SERVICE_SMTP, SERVICE_SUBMISSION, SERVICE_SUBMISSIONS, SERVICE_IMAP, SERVICE_IMAPS, SERVICE_POP3, SERVICE_POP3S,
+enum config_service { /* serve.c counts on this order: SMTP, IMAP, POP3 */
+	SERVICE_SMTP,
+	SERVICE_SUBMISSION,
+	SERVICE_SUBMISSIONS,
+	SERVICE_IMAP,
+	SERVICE_IMAPS,
+	SERVICE_POP3,
+	SERVICE_POP3S,
 	SERVICE_COUNT
 };
 struct config_listen {
@@ -30,11 +38,13 @@ struct config {
 	struct config_certificate *certificate; /* none: the private CA's */
 	size_t n_certificate;
 };
-struct config_flags { /* command line wins over the file */
-	const char *file, *data, *hostname, *listen;
-	uint16_t base; /* added to every standard port when there is no listen section */
+struct config_flags {
+	const char *file, *data, *hostname;
+	const char *listen; /* the one address of all services */
+	uint16_t base;      /* added to every standard port */
+	bool has_base;      /* with it or with `listen`, listen sections are put aside */
 };
-/* Prints what is wrong on stderr and returns false. */
+/* Prints what is wrong on stderr and returns false; *out is untouched then. */
 bool config_load(const struct config_flags *flags, struct config *out);
 void config_free(struct config *c);
 const char *config_service_name(enum config_service s);
