@@ -12,8 +12,9 @@
 #include <sys/time.h>
 #include <sys/un.h>
 
-#define REQUEST_MAX (16u << 20)
-#define CONTROL_TIMEOUT_S 10
+#define REQUEST_MAX	       (16u << 20)
+#define CONTROL_TIMEOUT_S      10
+#define NO_DESCRIPTOR_PAUSE_MS 200
 
 struct control {
 	struct admin_ctx ctx;
@@ -21,6 +22,16 @@ struct control {
 	int fd, stop_fd;
 	pthread_t thread;
 };
+
+static void control_free(struct control *c)
+{
+	if (c->stop_fd >= 0)
+		close(c->stop_fd);
+	close(c->fd);
+	unlink(c->path);
+	mem_free(c->path);
+	mem_free(c);
+}
 
 static bool is_allowed(int fd, struct ucred *cred)
 {
@@ -62,15 +73,31 @@ static void write_reply(int fd, const json_t *reply)
 	free(text);
 }
 
-static void log_request(const json_t *request, const json_t *reply, const struct ucred *cred)
+static void log_request(const json_t *request, const json_t *reply,
+			const struct ucred *cred)
 {
 	struct log_line l;
 	log_begin(&l, LOG_LEVEL_INFO, "control.request");
 	log_cstr(&l, "noun", json_string_value(json_object_get(request, "noun")));
 	log_cstr(&l, "verb", json_string_value(json_object_get(request, "verb")));
-	log_cstr(&l, "arg", json_string_value(json_array_get(json_object_get(request, "args"), 0)));
+	log_cstr(&l, "arg",
+		 json_string_value(json_array_get(json_object_get(request, "args"), 0)));
 	log_int(&l, "uid", (int64_t)cred->uid);
 	log_cstr(&l, "reason", json_string_value(json_object_get(reply, "error")));
+	log_end(&l);
+}
+
+static void refuse(int fd, const struct ucred *cred)
+{
+	static const char why[] = "only root and the user the server runs as may ask it";
+	json_t *reply = json_pack("{s:b, s:s, s:s}", "ok", 0, "code",
+				  err_name(ERR_DENIED), "error", why);
+	struct log_line l;
+	write_reply(fd, reply);
+	json_decref(reply);
+	log_begin(&l, LOG_LEVEL_WARN, "control.refused");
+	log_int(&l, "uid", (int64_t)cred->uid);
+	log_cstr(&l, "reason", why);
 	log_end(&l);
 }
 
@@ -81,11 +108,7 @@ static void serve_one(struct control *c, int fd)
 	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof(tv));
 	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &tv, sizeof(tv));
 	if (!is_allowed(fd, &cred)) {
-		struct log_line l;
-		log_begin(&l, LOG_LEVEL_WARN, "control.refused");
-		log_int(&l, "uid", (int64_t)cred.uid);
-		log_cstr(&l, "reason", "only root and the server's own user may");
-		log_end(&l);
+		refuse(fd, &cred);
 		return;
 	}
 	AUTO_BUF b;
@@ -103,64 +126,74 @@ static void serve_one(struct control *c, int fd)
 static void *control_main(void *arg)
 {
 	struct control *c = arg;
-	struct pollfd p[2] = { { .fd = c->fd, .events = POLLIN }, { .fd = c->stop_fd, .events = POLLIN } };
+	struct pollfd p[2] = { { .fd = c->stop_fd, .events = POLLIN },
+			       { .fd = c->fd, .events = POLLIN } };
 	for (;;) {
-		if (poll(p, 2, -1) < 0 && errno != EINTR)
-			break;
-		if (p[1].revents != 0)
-			break;
-		int fd = p[0].revents != 0 ? accept4(c->fd, NULL, NULL, SOCK_CLOEXEC) : -1;
-		if (fd < 0)
+		if (poll(p, 2, -1) < 0)
 			continue;
-		serve_one(c, fd);
-		close(fd);
+		if (p[0].revents != 0)
+			return NULL;
+		int fd = accept4(c->fd, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0) {
+			serve_one(c, fd);
+			close(fd);
+		} else {
+			/* EMFILE: the backlog would wake us at once. */
+			poll(p, 1, NO_DESCRIPTOR_PAUSE_MS);
+		}
 	}
-	return NULL;
 }
 
-enum status control_open(const char *path, const struct admin_ctx *ctx, struct control **out, struct err *e)
+/* A bound and listening socket; the process's umask is 077 (serve.c). */
+static enum status bind_socket(const char *path, int *out, struct err *e)
 {
 	struct sockaddr_un sa = { .sun_family = AF_UNIX };
 	if (strlen(path) >= sizeof(sa.sun_path))
-		return err_set(e, ERR_LIMIT, "the path %s is too long for a Unix socket (107 octets)", path);
+		return err_set(e, ERR_LIMIT,
+			       "the path %s is too long for a Unix socket (107 octets)",
+			       path);
 	memcpy(sa.sun_path, path, strlen(path) + 1);
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* A left-over of a server that was killed: we hold the store's lock, so nobody listens there. */
 	unlink(path);
-	mode_t old = umask(0177);
-	int rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&sa, sizeof(sa));
-	umask(old);
-	if (rc != 0 || listen(fd, 64) != 0) {
-		int saved = errno;
+	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 ||
+	    chmod(path, 0600) != 0 || listen(fd, 64) != 0) {
+		enum status st = err_set(e, ERR_IO, "control socket %s: %s", path,
+					 strerror(errno));
 		if (fd >= 0)
 			close(fd);
-		return err_set(e, ERR_IO, "control socket %s: %s", path, strerror(saved));
+		return st;
 	}
+	*out = fd;
+	return ST_OK;
+}
+
+enum status control_open(const char *path, const struct admin_ctx *ctx,
+			 struct control **out, struct err *e)
+{
+	int fd;
+	enum status st = bind_socket(path, &fd, e);
+	if (st != ST_OK)
+		return st;
 	struct control *c = mem_new(sizeof(*c));
 	c->ctx = *ctx;
 	c->path = memcpy(mem_new(strlen(path) + 1), path, strlen(path) + 1);
 	c->fd = fd;
 	c->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (c->stop_fd < 0 || pthread_create(&c->thread, NULL, control_main, c) != 0) {
-		close(fd);
-		mem_free(c->path);
-		mem_free(c);
-		return err_set(e, ERR_IO, "control socket: no thread to be had");
+	if (c->stop_fd >= 0 && pthread_create(&c->thread, NULL, control_main, c) == 0) {
+		*out = c;
+		return ST_OK;
 	}
-	*out = c;
-	return ST_OK;
+	st = err_set(e, ERR_IO, "control socket: no thread or no descriptor to be had");
+	control_free(c);
+	return st;
 }
 
 void control_close(struct control *c)
 {
+	uint64_t one = 1;
 	if (c == NULL)
 		return;
-	uint64_t one = 1;
 	if (write(c->stop_fd, &one, sizeof(one)) == sizeof(one))
 		pthread_join(c->thread, NULL);
-	close(c->stop_fd);
-	close(c->fd);
-	unlink(c->path);
-	mem_free(c->path);
-	mem_free(c);
+	control_free(c);
 }

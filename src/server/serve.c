@@ -1,4 +1,5 @@
-/* serve.c — wiring: kv → store → auth → workers → listeners → control socket, and the signals. */
+/* serve.c — wiring: kv → store → auth → workers → listeners → control socket, and the
+ * signals. */
 #include "server/serve.h"
 #include "auth/auth.h"
 #include "base/cleanup.h"
@@ -13,11 +14,16 @@
 #include "work/session.h"
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
-#define DISK_RESERVE (64u << 20)
+#define DISK_RESERVE  (64u << 20)
 #define LISTENERS_MAX 64
 #define SWEEP_EVERY_S 30
+#define SWEEP_STEP    500
+#define STORE_BUSY_MS \
+	5000 /* how long a command that has the store open may keep us waiting */
+#define STORE_BUSY_STEP_MS 50
 
 struct server {
 	const struct config *cfg;
@@ -28,6 +34,7 @@ struct server {
 	struct auth *auth;
 	struct tls_store *tls;
 	struct worker_ctx *workers;
+	struct smtp_config smtp_config;
 	struct smtp_ctx smtp;
 	struct imap_ctx imap;
 	struct pop3_ctx pop3;
@@ -35,7 +42,7 @@ struct server {
 	size_t n_listeners;
 	struct control *control;
 	struct job sweep;
-	_Atomic bool sweep_is_queued;
+	_Atomic bool sweep_is_queued, stopping;
 };
 
 static void log_failed(const char *event, const struct err *e)
@@ -44,6 +51,31 @@ static void log_failed(const char *event, const struct err *e)
 	log_begin(&l, LOG_LEVEL_ERROR, event);
 	log_err(&l, e);
 	log_end(&l);
+}
+
+/* A command at work on the stopped system has the store open for a moment: it is waited
+ * for. */
+static enum status open_kv(struct server *s, const struct kv_options *opt, struct err *e)
+{
+	const struct timespec step = { .tv_nsec = STORE_BUSY_STEP_MS * 1000000L };
+	enum status st = kv_open(opt, &s->kv, e);
+	for (int ms = 0; st != ST_OK && e->code == ERR_BUSY && ms < STORE_BUSY_MS;
+	     ms += STORE_BUSY_STEP_MS) {
+		nanosleep(&step, NULL);
+		st = kv_open(opt, &s->kv, e);
+	}
+	return st;
+}
+
+/* What root wrote here, the owner could not open the next time. */
+static enum status check_owner(const char *dir, struct err *e)
+{
+	struct stat st;
+	if (geteuid() != 0 || stat(dir, &st) != 0 || st.st_uid == 0)
+		return ST_OK;
+	return err_set(e, ERR_CANNOT,
+		       "%s belongs to uid %u: start the server as that user", dir,
+		       st.st_uid);
 }
 
 static enum status open_store(struct server *s, struct err *e)
@@ -56,30 +88,37 @@ static enum status open_store(struct server *s, struct err *e)
 	};
 	enum status st = io_mkdir(s->cfg->data, 0700, e);
 	if (st == ST_OK)
-		st = kv_open(&opt, &s->kv, e);
+		st = check_owner(s->cfg->data, e);
+	if (st == ST_OK)
+		st = open_kv(s, &opt, e);
 	if (st == ST_OK)
 		st = store_open(s->kv, &s->clock, &s->store, e);
 	return st;
 }
 
-/* The configured certificates, or those of a private CA that is made at the first start. */
+/* The configured certificates, or those of a private CA that is made at the first
+ * start. */
 static enum status open_tls(struct server *s, struct err *e)
 {
 	const struct config *c = s->cfg;
-	struct tls_pair *pairs = arena_array(&s->arena, c->n_certificate + 1, sizeof(*pairs));
+	struct tls_pair *pairs =
+		arena_array(&s->arena, c->n_certificate + 1, sizeof(*pairs));
 	size_t n = c->n_certificate;
 	for (size_t i = 0; i < n; i++)
-		pairs[i] = (struct tls_pair){ c->certificate[i].cert_file, c->certificate[i].key_file };
+		pairs[i] = (struct tls_pair){ c->certificate[i].cert_file,
+					      c->certificate[i].key_file };
 	if (n == 0) {
 		const char *dir = arena_fmt(&s->arena, "%s/tls", c->data).p;
 		const char *names[] = { c->hostname, "localhost", "127.0.0.1", "::1" };
 		enum status st = io_mkdir(dir, 0700, e);
 		if (st == ST_OK)
-			st = tls_make_private_ca(dir, names, 4, clock_now_s(&s->clock), e);
+			st = tls_make_private_ca(dir, names, 4, clock_now_s(&s->clock),
+						 e);
 		if (st != ST_OK)
 			return st;
-		pairs[n++] = (struct tls_pair){ arena_fmt(&s->arena, "%s/cert.pem", dir).p,
-						arena_fmt(&s->arena, "%s/key.pem", dir).p };
+		pairs[n++] =
+			(struct tls_pair){ arena_fmt(&s->arena, "%s/cert.pem", dir).p,
+					   arena_fmt(&s->arena, "%s/key.pem", dir).p };
 	}
 	return tls_store_new(pairs, n, &s->tls, e);
 }
@@ -100,30 +139,53 @@ static void open_workers(struct server *s)
 
 static void wire_services(struct server *s)
 {
-	slice hostname = slice_str(s->cfg->hostname);
-	s->smtp = (struct smtp_ctx){ .store = s->store, .auth = s->auth, .hostname = hostname,
-				     .max_message = s->cfg->max_message,
-				     .reject_bare_newline = s->cfg->reject_bare_newline };
-	s->imap = (struct imap_ctx){ .store = s->store, .auth = s->auth, .hostname = hostname,
-				     .max_message = s->cfg->max_message };
-	s->pop3 = (struct pop3_ctx){ .store = s->store, .auth = s->auth, .hostname = hostname };
+	const struct config *c = s->cfg;
+	slice hostname = slice_str(c->hostname);
+	s->smtp_config = (struct smtp_config){
+		.hostname = hostname,
+		.max_message = c->max_message,
+		.bare_newline = c->reject_bare_newline ? SMTP_NEWLINE_REJECT
+						       : SMTP_NEWLINE_REPAIR,
+		.has_tls = true,
+	};
+	s->smtp = (struct smtp_ctx){
+		.config = &s->smtp_config,
+		.store = s->store,
+		.auth = s->auth,
+		.db = worker_pool_db(s->workers),
+	};
+	s->imap = (struct imap_ctx){
+		.store = s->store,
+		.auth = s->auth,
+		.hostname = hostname,
+		.max_message = c->max_message,
+	};
+	s->pop3 = (struct pop3_ctx){ .store = s->store,
+				     .auth = s->auth,
+				     .hostname = hostname };
 }
 
-static enum status open_listener(struct server *s, const struct config_listen *l, struct err *e)
+static enum status open_listener(struct server *s, const struct config_listen *l,
+				 struct err *e)
 {
 	static const struct service *const service[SERVICE_COUNT] = {
-		[SERVICE_SMTP] = &smtp_service_mx,	   [SERVICE_SUBMISSION] = &smtp_service_submission,
-		[SERVICE_SUBMISSIONS] = &smtp_service_submission, [SERVICE_IMAP] = &imap_service,
-		[SERVICE_IMAPS] = &imap_service,	   [SERVICE_POP3] = &pop3_service,
+		[SERVICE_SMTP] = &smtp_service_mx,
+		[SERVICE_SUBMISSION] = &smtp_service_submission,
+		[SERVICE_SUBMISSIONS] = &smtp_service_submission,
+		[SERVICE_IMAP] = &imap_service,
+		[SERVICE_IMAPS] = &imap_service,
+		[SERVICE_POP3] = &pop3_service,
 		[SERVICE_POP3S] = &pop3_service,
 	};
-	bool implicit = l->service == SERVICE_SUBMISSIONS || l->service == SERVICE_IMAPS || l->service == SERVICE_POP3S;
-	void *ctx = l->service <= SERVICE_SUBMISSIONS ? (void *)&s->smtp :
-		    l->service <= SERVICE_IMAPS	      ? (void *)&s->imap :
-							(void *)&s->pop3;
+	bool implicit = l->service == SERVICE_SUBMISSIONS ||
+			l->service == SERVICE_IMAPS || l->service == SERVICE_POP3S;
+	void *ctx = l->service <= SERVICE_SUBMISSIONS ? (void *)&s->smtp
+		    : l->service <= SERVICE_IMAPS     ? (void *)&s->imap
+						      : (void *)&s->pop3;
 	if (s->n_listeners == LISTENERS_MAX)
 		return err_set(e, ERR_LIMIT, "more than %d listeners", LISTENERS_MAX);
-	enum status st = worker_listen(s->workers, service[l->service], ctx, l->address, l->port, s->tls, implicit,
+	enum status st = worker_listen(s->workers, service[l->service], ctx, l->address,
+				       l->port, s->tls, implicit,
 				       &s->listeners[s->n_listeners], e);
 	if (st == ST_OK)
 		s->n_listeners++;
@@ -138,7 +200,8 @@ static enum status open_listeners(struct server *s, struct err *e)
 		if (st != ST_OK && !l->optional)
 			return st;
 		struct log_line line;
-		log_begin(&line, st == ST_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "server.listen");
+		log_begin(&line, st == ST_OK ? LOG_LEVEL_INFO : LOG_LEVEL_WARN,
+			  "server.listen");
 		log_cstr(&line, "service", config_service_name(l->service));
 		log_cstr(&line, "address", l->address);
 		log_int(&line, "port", l->port);
@@ -151,18 +214,27 @@ static enum status open_listeners(struct server *s, struct err *e)
 
 static enum status open_control(struct server *s, struct err *e)
 {
-	struct admin_ctx ctx = { .store = s->store, .auth = s->auth, .workers = s->workers };
-	return control_open(arena_fmt(&s->arena, "%s/control.sock", s->cfg->data).p, &ctx, &s->control, e);
+	struct admin_ctx ctx = { .store = s->store,
+				 .auth = s->auth,
+				 .workers = s->workers };
+	return control_open(arena_fmt(&s->arena, "%s/control.sock", s->cfg->data).p, &ctx,
+			    &s->control, e);
 }
 
-/* What was left behind by expunges, removed mailboxes and hand-offs, in the background. */
+/* What was left behind by expunges, removed mailboxes and hand-offs, in the background:
+ * one bounded step a job, so that the pool's other work comes in between. */
 static void sweep_run(struct job *j)
 {
 	struct server *s = (struct server *)((char *)j - offsetof(struct server, sweep));
 	struct err e = { 0 };
-	size_t done;
-	if (store_handoff_run(s->store, 1000, &done, &e) != ST_OK || store_sweep(s->store, &e) != ST_OK)
+	size_t filed = 0, swept = 0;
+	if (store_handoff_run(s->store, SWEEP_STEP, &filed, &e) != ST_OK ||
+	    store_sweep(s->store, SWEEP_STEP, &swept, &e) != ST_OK)
 		log_failed("server.sweep", &e);
+	else if ((filed >= SWEEP_STEP || swept >= SWEEP_STEP) && !s->stopping) {
+		pool_submit(worker_pool_db(s->workers), &s->sweep);
+		return;
+	}
 	s->sweep_is_queued = false;
 }
 
@@ -237,6 +309,21 @@ static void close_all(struct server *s)
 	arena_release(&s->arena);
 }
 
+/* What trying again would change, and what not: the unit file restarts by it. */
+static int exit_code(const struct err *e)
+{
+	switch ((int)e->code) {
+	case ERR_BUSY:
+	case ERR_DISK_FULL:
+		return EX_TEMPFAIL;
+	case ERR_CANNOT:
+	case ERR_CORRUPT:
+		return EX_DATAERR;
+	default:
+		return EX_UNAVAILABLE;
+	}
+}
+
 int serve_run(const struct config *cfg)
 {
 	struct server s = { .cfg = cfg };
@@ -245,6 +332,7 @@ int serve_run(const struct config *cfg)
 	arena_init(&s.arena);
 	clock_init_real(&s.clock);
 	log_set_level(cfg->log_level);
+	umask(0077); /* mail is nobody else's business */
 	signal(SIGPIPE, SIG_IGN);
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -268,10 +356,11 @@ int serve_run(const struct config *cfg)
 		log_event(&s, "server.ready");
 		sweep_submit(&s);
 		wait_for_signals(&s, &set);
+		s.stopping = true;
 		log_event(&s, "server.stopping");
 	} else {
 		log_failed("server.start", &e);
 	}
 	close_all(&s);
-	return st == ST_OK ? EX_OK : st == ST_FULL || e.code == ERR_BUSY ? EX_TEMPFAIL : EX_UNAVAILABLE;
+	return st == ST_OK ? EX_OK : exit_code(&e);
 }
