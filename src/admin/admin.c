@@ -6,13 +6,24 @@
 #include "base/utf8.h"
 
 const struct admin_verb *const admin_verbs[] = {
-	&admin_domain_add,    &admin_domain_list,  &admin_domain_remove,
-	&admin_user_add,      &admin_user_passwd,  &admin_user_rename,
-	&admin_user_disable,  &admin_user_enable,  &admin_user_list,
-	&admin_user_remove,   &admin_user_import,
-	&admin_alias_add,     &admin_alias_list,   &admin_alias_remove,
-	&admin_mailbox_list,  &admin_queue_list,
-	&admin_who,           &admin_kick,
+	&admin_domain_add,
+	&admin_domain_list,
+	&admin_domain_remove,
+	&admin_user_add,
+	&admin_user_passwd,
+	&admin_user_rename,
+	&admin_user_disable,
+	&admin_user_enable,
+	&admin_user_list,
+	&admin_user_remove,
+	&admin_user_import,
+	&admin_alias_add,
+	&admin_alias_list,
+	&admin_alias_remove,
+	&admin_mailbox_list,
+	&admin_queue_list,
+	&admin_who,
+	&admin_kick,
 	NULL,
 };
 
@@ -20,7 +31,8 @@ const struct admin_verb *admin_find(slice noun, slice verb)
 {
 	for (size_t i = 0; admin_verbs[i] != NULL; i++) {
 		const struct admin_verb *v = admin_verbs[i];
-		if (slice_eq(noun, slice_str(v->noun)) && slice_eq(verb, slice_str(v->verb)))
+		if (slice_eq(noun, slice_str(v->noun)) &&
+		    slice_eq(verb, slice_str(v->verb)))
 			return v;
 	}
 	return NULL;
@@ -58,15 +70,18 @@ json_t *admin_text(slice s)
 
 static json_t *reply_error(const struct err *e)
 {
-	return json_pack("{s:b, s:s, s:o}", "ok", 0, "code", err_name(e->code), "error", admin_text(slice_str(e->text)));
+	return json_pack("{s:b, s:s, s:o}", "ok", 0, "code", err_name(e->code), "error",
+			 admin_text(slice_str(e->text)));
 }
 
-/* Every argument is a string without control characters: they end in rows, logs and tables. */
+/* Every argument is a string without control characters: they end in rows, logs and
+ * tables. */
 static bool args_are_clean(const json_t *args)
 {
 	size_t i;
 	const json_t *v;
-	json_array_foreach(args, i, v) {
+	json_array_foreach(args, i, v)
+	{
 		if (!json_is_string(v))
 			return false;
 		slice s = slice_make(json_string_value(v), json_string_length(v));
@@ -77,17 +92,20 @@ static bool args_are_clean(const json_t *args)
 	return true;
 }
 
-static bool options_are_known(const struct admin_verb *v, const json_t *options, struct err *e)
+static bool options_are_known(const struct admin_verb *v, const json_t *options,
+			      struct err *e)
 {
 	const char *key;
 	json_t *value;
-	json_object_foreach((json_t *)(uintptr_t)options, key, value) {
+	json_object_foreach((json_t *)(uintptr_t)options, key, value)
+	{
 		slice rest = slice_str(v->options);
 		bool known = false;
 		while (rest.n > 0 && !known)
 			known = slice_eq(slice_cut(&rest, ' '), slice_str(key));
 		if (!known) {
-			err_set(e, ERR_SYNTAX, "%s %s has no option --%s", v->noun, v->verb, key);
+			err_set(e, ERR_SYNTAX, "%s %s has no option --%s", v->noun,
+				v->verb, key);
 			return false;
 		}
 	}
@@ -103,9 +121,12 @@ json_t *admin_run(const struct admin_ctx *ctx, const json_t *request)
 	const json_t *options = json_object_get(request, "options");
 	const struct admin_verb *v = admin_find(slice_str(noun), slice_str(verb));
 	if (v == NULL)
-		err_set(&e, ERR_SYNTAX, "unknown command: %s %s", noun ? noun : "", verb ? verb : "");
-	else if (!json_is_array(args) || json_array_size(args) != v->n_args || !args_are_clean(args))
-		err_set(&e, ERR_SYNTAX, "usage: facteur %s %s %s", v->noun, v->verb, v->args);
+		err_set(&e, ERR_SYNTAX, "unknown command: %s %s", noun ? noun : "",
+			verb ? verb : "");
+	else if (!json_is_array(args) || json_array_size(args) != v->n_args ||
+		 !args_are_clean(args))
+		err_set(&e, ERR_SYNTAX, "usage: facteur %s %s %s", v->noun, v->verb,
+			v->args);
 	else if (options_are_known(v, options, &e)) {
 		json_t *result = v->run(ctx, args, options, &e);
 		if (result != NULL)

@@ -1,11 +1,15 @@
 #pragma once
-/* admin.h — what an administrator can ask for: one table of nouns and verbs over store, auth and sessions.
+/* admin.h — what an administrator can ask for: one table of nouns and verbs over store,
+ * auth and sessions.
  *
- * The same verbs run inside the server (control socket, server/server_control.c) and in the command itself when no
- * server is running (cli/cli_offline.c). Requests and results are JSON values; blocking, any worker thread.
+ * The same verbs run inside the server (control socket, server/control.c) and in the
+ * command itself when no server is running (cli/cli_ask.c). Requests and results are
+ * JSON values; blocking, any worker thread.
  *
- *	request  {"noun": "user", "verb": "add", "args": ["ann@example.org"], "options": {"password": "…"}}
- *	reply    {"ok": true, "result": …}  or  {"ok": false, "code": "exists", "error": "…"} */
+ *	request  {"noun": "user", "verb": "add", "args": ["ann@example.org"],
+ *	          "options": {"password": "…"}}
+ *	reply    {"ok": true, "result": …}
+ *	         {"ok": false, "code": "exists", "error": "…"} */
 #include "base/slice.h"
 #include "base/status.h"
 #include <jansson.h>
@@ -21,22 +25,26 @@ struct admin_ctx {
 };
 
 struct admin_verb {
-	const char *noun, *verb;   /* verb "" for `who` and `kick` */
-	const char *args;          /* usage: "ADDRESS TARGET"; their number is checked */
+	const char *noun, *verb; /* verb "" for `who` and `kick` */
+	const char *args;        /* usage: "ADDRESS TARGET"; their number is checked */
 	unsigned n_args;
-	const char *options;       /* option names the verb takes, blank-separated */
-	const char *columns;       /* of the table printed for lists; NULL: the result is one object */
+	const char *options;     /* option names the verb takes, blank-separated */
+	const char *columns;     /* of the table printed for lists; NULL: one object */
 	const char *help;
+	bool needs_server;       /* asks about the running server, not about the store */
 	/* Returns the result (new reference), or NULL with *e filled. */
-	json_t *(*run)(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e);
+	json_t *(*run)(const struct admin_ctx *ctx, const json_t *args,
+		       const json_t *options, struct err *e);
 };
 extern const struct admin_verb *const admin_verbs[]; /* NULL at the end */
 
 const struct admin_verb *admin_find(slice noun, slice verb); /* NULL: unknown */
-/* Checks the request against the table and runs it. Always gives a reply object (new reference). */
+/* Checks the request against the table and runs it. Always gives a reply object (new
+ * reference). */
 json_t *admin_run(const struct admin_ctx *ctx, const json_t *request);
 
-/* For the verbs: argument i as a slice (it is there: the number was checked); an option or the empty slice. */
+/* For the verbs: argument i as a slice (it is there: the number was checked); an option
+ * or the empty slice. */
 slice admin_arg(const json_t *args, size_t i);
 slice admin_option(const json_t *options, const char *name);
 /* A JSON string of bytes that may not be UTF-8: malformed ones become U+FFFD. */

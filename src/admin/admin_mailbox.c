@@ -9,18 +9,26 @@
 static const char *role_name(enum store_role role)
 {
 	switch (role) {
-	case ROLE_INBOX: return "inbox";
-	case ROLE_DRAFTS: return "drafts";
-	case ROLE_SENT: return "sent";
-	case ROLE_JUNK: return "junk";
-	case ROLE_TRASH: return "trash";
-	case ROLE_ARCHIVE: return "archive";
-	case ROLE_NONE: break;
+	case ROLE_INBOX:
+		return "inbox";
+	case ROLE_DRAFTS:
+		return "drafts";
+	case ROLE_SENT:
+		return "sent";
+	case ROLE_JUNK:
+		return "junk";
+	case ROLE_TRASH:
+		return "trash";
+	case ROLE_ARCHIVE:
+		return "archive";
+	case ROLE_NONE:
+		break;
 	}
 	return "";
 }
 
-static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args,
+			    const json_t *options, struct err *e)
 {
 	(void)options;
 	AUTO_ARENA a;
@@ -35,12 +43,16 @@ static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args, con
 	for (size_t i = 0; i < n; i++) {
 		if (!m[i].exists)
 			continue;
-		json_array_append_new(out, json_pack("{s:o, s:I, s:I, s:I, s:s, s:b, s:I, s:I}", "mailbox",
-						     admin_text(m[i].name), "messages", (json_int_t)m[i].messages,
-						     "unseen", (json_int_t)m[i].unseen, "bytes", (json_int_t)m[i].bytes,
-						     "role", role_name(m[i].role), "subscribed", m[i].subscribed,
-						     "uidvalidity", (json_int_t)m[i].uidvalidity, "uidnext",
-						     (json_int_t)m[i].uidnext));
+		json_array_append_new(
+			out,
+			json_pack("{s:o, s:I, s:I, s:I, s:s, s:b, s:I, s:I}", "mailbox",
+				  admin_text(m[i].name), "messages",
+				  (json_int_t)m[i].messages, "unseen",
+				  (json_int_t)m[i].unseen, "bytes",
+				  (json_int_t)m[i].bytes, "role", role_name(m[i].role),
+				  "subscribed", m[i].subscribed, "uidvalidity",
+				  (json_int_t)m[i].uidvalidity, "uidnext",
+				  (json_int_t)m[i].uidnext));
 	}
 	return out;
 }
@@ -48,10 +60,12 @@ static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args, con
 static json_t *iso_time(int64_t s)
 {
 	struct civil c = civil_from_unix(s, 0);
-	return json_sprintf("%04d-%02d-%02dT%02d:%02d:%02dZ", c.year, c.month, c.day, c.hour, c.minute, c.second);
+	return json_sprintf("%04d-%02d-%02dT%02d:%02d:%02dZ", c.year, c.month, c.day,
+			    c.hour, c.minute, c.second);
 }
 
-static json_t *queue_list(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *queue_list(const struct admin_ctx *ctx, const json_t *args,
+			  const json_t *options, struct err *e)
 {
 	(void)args;
 	(void)options;
@@ -66,20 +80,31 @@ static json_t *queue_list(const struct admin_ctx *ctx, const json_t *args, const
 		json_t *to = json_array();
 		for (size_t k = 0; k < q[i].n_rcpt; k++)
 			json_array_append_new(to, admin_text(q[i].rcpt[k]));
-		json_array_append_new(out, json_pack("{s:o, s:o, s:o, s:I, s:o, s:o}", "id",
-						     json_sprintf("%016llx", (unsigned long long)q[i].id), "queued",
-						     iso_time(q[i].queued), "state", admin_text(q[i].state), "size",
-						     (json_int_t)q[i].size, "from", admin_text(q[i].sender), "to", to));
+		json_array_append_new(
+			out,
+			json_pack("{s:o, s:o, s:o, s:I, s:o, s:o}", "id",
+				  json_sprintf("%016llx", (unsigned long long)q[i].id),
+				  "queued", iso_time(q[i].queued), "state",
+				  admin_text(q[i].state), "size", (json_int_t)q[i].size,
+				  "from", admin_text(q[i].sender), "to", to));
 	}
 	return out;
 }
 
 const struct admin_verb admin_mailbox_list = {
-	.noun = "mailbox", .verb = "list", .args = "ADDRESS", .n_args = 1,
-	.columns = "mailbox messages unseen bytes role subscribed", .run = mailbox_list,
+	.noun = "mailbox",
+	.verb = "list",
+	.args = "ADDRESS",
+	.n_args = 1,
+	.columns = "mailbox messages unseen bytes role subscribed",
+	.run = mailbox_list,
 	.help = "the mailboxes of an account",
 };
 const struct admin_verb admin_queue_list = {
-	.noun = "queue", .verb = "list", .args = "", .columns = "id queued state size from to", .run = queue_list,
+	.noun = "queue",
+	.verb = "list",
+	.args = "",
+	.columns = "id queued state size from to",
+	.run = queue_list,
 	.help = "messages waiting for other servers",
 };

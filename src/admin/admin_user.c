@@ -1,6 +1,7 @@
 /* admin_user.c — user add | passwd | rename | disable | enable | list | remove.
  *
- * Passwords come in options.password; without one, a random password is made and given back once. */
+ * Passwords come in options.password; without one, a random password is made and given
+ * back once. */
 #include "admin/admin_verbs.h"
 #include "auth/auth.h"
 #include "base/cleanup.h"
@@ -8,7 +9,7 @@
 #include "store/store.h"
 #include "work/session.h"
 
-/* 20 characters of 31 that are not mistaken for each other: 99 bits. */
+/* 20 of 32 characters that are not mistaken for each other: 100 bits. */
 static slice random_password(struct arena *a)
 {
 	static const char alphabet[] = "abcdefghijkmnpqrstuvwxyz23456789";
@@ -25,8 +26,9 @@ static slice random_password(struct arena *a)
 }
 
 /* The verifier for a given or made password; *out_made is empty when it was given. */
-static enum status make_verifier(const struct admin_ctx *ctx, const json_t *options, struct arena *a, slice *out_made,
-				 slice *out_verifier, struct err *e)
+static enum status make_verifier(const struct admin_ctx *ctx, const json_t *options,
+				 struct arena *a, slice *out_made, slice *out_verifier,
+				 struct err *e)
 {
 	slice password = admin_option(options, "password");
 	slice made = SL("");
@@ -52,7 +54,8 @@ static void kick_account(const struct admin_ctx *ctx, uint32_t account)
 		worker_kick(ctx->workers, SL(""), account);
 }
 
-static json_t *add(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *add(const struct admin_ctx *ctx, const json_t *args, const json_t *options,
+		   struct err *e)
 {
 	AUTO_ARENA a;
 	arena_init(&a);
@@ -65,7 +68,8 @@ static json_t *add(const struct admin_ctx *ctx, const json_t *args, const json_t
 	return address_result(address, made);
 }
 
-static json_t *passwd(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *passwd(const struct admin_ctx *ctx, const json_t *args,
+		      const json_t *options, struct err *e)
 {
 	AUTO_ARENA a;
 	arena_init(&a);
@@ -81,7 +85,8 @@ static json_t *passwd(const struct admin_ctx *ctx, const json_t *args, const jso
 	return address_result(address, made);
 }
 
-static json_t *rename_user(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *rename_user(const struct admin_ctx *ctx, const json_t *args,
+			   const json_t *options, struct err *e)
 {
 	(void)options;
 	slice from = admin_arg(args, 0), to = admin_arg(args, 1);
@@ -90,7 +95,8 @@ static json_t *rename_user(const struct admin_ctx *ctx, const json_t *args, cons
 	return address_result(to, SL(""));
 }
 
-static json_t *set_disabled(const struct admin_ctx *ctx, const json_t *args, bool disabled, struct err *e)
+static json_t *set_disabled(const struct admin_ctx *ctx, const json_t *args,
+			    bool disabled, struct err *e)
 {
 	AUTO_ARENA a;
 	arena_init(&a);
@@ -105,19 +111,22 @@ static json_t *set_disabled(const struct admin_ctx *ctx, const json_t *args, boo
 	return address_result(address, SL(""));
 }
 
-static json_t *disable(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *disable(const struct admin_ctx *ctx, const json_t *args,
+		       const json_t *options, struct err *e)
 {
 	(void)options;
 	return set_disabled(ctx, args, true, e);
 }
 
-static json_t *enable(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *enable(const struct admin_ctx *ctx, const json_t *args,
+		      const json_t *options, struct err *e)
 {
 	(void)options;
 	return set_disabled(ctx, args, false, e);
 }
 
-static json_t *list(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *list(const struct admin_ctx *ctx, const json_t *args,
+		    const json_t *options, struct err *e)
 {
 	(void)args;
 	(void)options;
@@ -130,15 +139,18 @@ static json_t *list(const struct admin_ctx *ctx, const json_t *args, const json_
 	json_t *out = json_array();
 	for (size_t i = 0; i < n; i++) {
 		const struct store_account *u = &accounts[i];
-		json_array_append_new(out, json_pack("{s:o, s:I, s:I, s:b, s:b}", "address", admin_text(u->address),
-						     "messages", (json_int_t)u->messages, "bytes",
-						     (json_int_t)u->bytes, "admin", u->is_admin, "disabled",
-						     u->disabled));
+		json_array_append_new(out,
+				      json_pack("{s:o, s:I, s:I, s:b, s:b}", "address",
+						admin_text(u->address), "messages",
+						(json_int_t)u->messages, "bytes",
+						(json_int_t)u->bytes, "admin",
+						u->is_admin, "disabled", u->disabled));
 	}
 	return out;
 }
 
-static json_t *remove_user(const struct admin_ctx *ctx, const json_t *args, const json_t *options, struct err *e)
+static json_t *remove_user(const struct admin_ctx *ctx, const json_t *args,
+			   const json_t *options, struct err *e)
 {
 	(void)options;
 	AUTO_ARENA a;
@@ -154,30 +166,60 @@ static json_t *remove_user(const struct admin_ctx *ctx, const json_t *args, cons
 }
 
 const struct admin_verb admin_user_add = {
-	.noun = "user", .verb = "add", .args = "ADDRESS", .n_args = 1, .options = "password", .run = add,
+	.noun = "user",
+	.verb = "add",
+	.args = "ADDRESS",
+	.n_args = 1,
+	.options = "password",
+	.run = add,
 	.help = "make an account; its domain must exist",
 };
 const struct admin_verb admin_user_passwd = {
-	.noun = "user", .verb = "passwd", .args = "ADDRESS", .n_args = 1, .options = "password", .run = passwd,
+	.noun = "user",
+	.verb = "passwd",
+	.args = "ADDRESS",
+	.n_args = 1,
+	.options = "password",
+	.run = passwd,
 	.help = "set a new password and end the account's sessions",
 };
 const struct admin_verb admin_user_rename = {
-	.noun = "user", .verb = "rename", .args = "ADDRESS NEW-ADDRESS", .n_args = 2, .run = rename_user,
+	.noun = "user",
+	.verb = "rename",
+	.args = "ADDRESS NEW-ADDRESS",
+	.n_args = 2,
+	.run = rename_user,
 	.help = "give an account another address; mail and password stay",
 };
 const struct admin_verb admin_user_disable = {
-	.noun = "user", .verb = "disable", .args = "ADDRESS", .n_args = 1, .run = disable,
+	.noun = "user",
+	.verb = "disable",
+	.args = "ADDRESS",
+	.n_args = 1,
+	.run = disable,
 	.help = "no login and no new mail; what is there stays",
 };
 const struct admin_verb admin_user_enable = {
-	.noun = "user", .verb = "enable", .args = "ADDRESS", .n_args = 1, .run = enable,
+	.noun = "user",
+	.verb = "enable",
+	.args = "ADDRESS",
+	.n_args = 1,
+	.run = enable,
 	.help = "undo disable",
 };
 const struct admin_verb admin_user_list = {
-	.noun = "user", .verb = "list", .args = "", .columns = "address messages bytes admin disabled", .run = list,
+	.noun = "user",
+	.verb = "list",
+	.args = "",
+	.columns = "address messages bytes admin disabled",
+	.run = list,
 	.help = "all accounts",
 };
 const struct admin_verb admin_user_remove = {
-	.noun = "user", .verb = "remove", .args = "ADDRESS", .n_args = 1, .run = remove_user,
+	.noun = "user",
+	.verb = "remove",
+	.args = "ADDRESS",
+	.n_args = 1,
+	.run = remove_user,
 	.help = "remove an account with all its mail, for good",
 };

@@ -5,8 +5,8 @@
 /* admin_domain.c */
 extern const struct admin_verb admin_domain_add, admin_domain_list, admin_domain_remove;
 /* admin_user.c */
-extern const struct admin_verb admin_user_add, admin_user_passwd, admin_user_rename, admin_user_disable,
-	admin_user_enable, admin_user_list, admin_user_remove;
+extern const struct admin_verb admin_user_add, admin_user_passwd, admin_user_rename,
+	admin_user_disable, admin_user_enable, admin_user_list, admin_user_remove;
 /* admin_import.c */
 extern const struct admin_verb admin_user_import;
 /* admin_alias.c */

@@ -1,8 +1,9 @@
 #pragma once
 /* cli.h — the command: facteur [--data DIR] [--json] NOUN VERB ARGUMENT…
  *
- * Talks to the running server through DIR/control.sock; when none is running it opens the store itself. The verbs are
- * those of admin/admin.h. Exit codes are those of sysexits.h. */
+ * Talks to the running server through DIR/control.sock; when none is running it opens
+ * the store itself, as the user who owns DIR. The verbs are those of admin/admin.h.
+ * Exit codes are those of sysexits.h. One thread. */
 #include "base/slice.h"
 #include "base/status.h"
 #include <jansson.h>
@@ -19,15 +20,20 @@ int cli_main(int argc, char **argv);
 /* The data directory when none is named: $FACTEUR_DATA, or FACTEUR_DEFAULT_DATA. */
 const char *cli_default_data(void);
 
-/* Sends one request and gives the reply (new reference); NULL with *e filled when neither a server nor a store
- * could be asked. */
+/* Sends one request and gives the reply (new reference); NULL with *e filled when
+ * neither a server nor a store could be asked. Waits a few seconds for a store that
+ * another command, or a server that is starting, has open. */
 json_t *cli_ask(const struct cli *c, const json_t *request, struct err *e);
-json_t *cli_offline(const struct cli *c, const json_t *request, struct err *e);
-/* Prints the result as a table with these columns, or as "key: value" lines, or as JSON. */
-void cli_print(const struct cli *c, const json_t *result, const char *columns);
-/* From a terminal (asked twice) or as one line of a pipe; false when there was none. NUL-terminated, at most max - 1 octets. */
-bool cli_read_password(const char *address, char *out, size_t max);
-/* Reads FILE and sends it in parts, with a progress bar on a terminal; returns the exit code. */
-int cli_import(const struct cli *c, const char *file);
-/* Reports a reply that is an error (or *e when reply is NULL) on stderr and gives the exit code; 0 when it is fine. */
+/* Reports a reply that is an error (or *e when reply is NULL) and gives the exit code;
+ * 0 when it is fine. */
 int cli_check_reply(const struct cli *c, const json_t *reply, const struct err *e);
+/* Prints the result as a table with these columns, or as "key: value" lines, or as
+ * JSON. */
+void cli_print(const struct cli *c, const json_t *result, const char *columns);
+
+/* From a terminal (asked twice) or as one line of a pipe; false when there was none.
+ * NUL-terminated, at most max - 1 octets. */
+bool cli_read_password(const char *address, char *out, size_t max);
+/* Reads FILE and sends it in parts, with a progress bar on a terminal; returns the exit
+ * code. */
+int cli_import(const struct cli *c, const char *file);

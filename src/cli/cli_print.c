@@ -5,11 +5,25 @@
 
 #define COLUMNS_MAX 12
 
+/* Names of mailboxes and addresses come from outside; a terminal obeys control
+ * characters. */
+static void add_clean(struct buf *out, slice s)
+{
+	for (size_t at = 0; at < s.n;) {
+		size_t from = at;
+		int32_t c = utf8_next(s, &at);
+		if (c < 32 || (c >= 127 && c < 160))
+			buf_addc(out, '?');
+		else
+			buf_add(out, slice_sub(s, from, at - from));
+	}
+}
+
 static void value_text(const json_t *v, struct buf *out)
 {
 	buf_reset(out);
 	if (json_is_string(v))
-		buf_add(out, slice_make(json_string_value(v), json_string_length(v)));
+		add_clean(out, slice_make(json_string_value(v), json_string_length(v)));
 	else if (json_is_boolean(v))
 		buf_adds(out, json_is_true(v) ? "yes" : "-");
 	else if (json_is_integer(v))
@@ -17,9 +31,11 @@ static void value_text(const json_t *v, struct buf *out)
 	else if (json_is_array(v)) {
 		size_t i;
 		const json_t *item;
-		json_array_foreach(v, i, item) {
+		json_array_foreach(v, i, item)
+		{
 			buf_adds(out, i > 0 ? ", " : "");
-			buf_adds(out, json_string_value(item) ? json_string_value(item) : "");
+			add_clean(out, slice_make(json_string_value(item),
+						  json_string_length(item)));
 		}
 	}
 	if (out->n == 0)
@@ -59,7 +75,8 @@ static void print_table(const json_t *rows, const char *columns)
 		names[n++] = slice_cut(&rest, ' ');
 	for (size_t c = 0; c < n; c++) {
 		width[c] = names[c].n;
-		json_array_foreach(rows, i, row) {
+		json_array_foreach(rows, i, row)
+		{
 			const json_t *v = json_object_getn(row, names[c].p, names[c].n);
 			value_text(v, &b);
 			right[c] |= json_is_integer(v);
@@ -69,7 +86,8 @@ static void print_table(const json_t *rows, const char *columns)
 	}
 	for (size_t c = 0; c < n; c++)
 		print_cell(names[c], width[c], right[c], c + 1 == n);
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		for (size_t c = 0; c < n; c++) {
 			value_text(json_object_getn(row, names[c].p, names[c].n), &b);
 			print_cell(buf_slice(&b), width[c], right[c], c + 1 == n);
@@ -92,7 +110,8 @@ void cli_print(const struct cli *c, const json_t *result, const char *columns)
 	}
 	AUTO_BUF b;
 	buf_init(&b, 1u << 20);
-	json_object_foreach((json_t *)(uintptr_t)result, key, v) {
+	json_object_foreach((json_t *)(uintptr_t)result, key, v)
+	{
 		value_text(v, &b);
 		printf("%s: %.*s\n", key, FMT(buf_slice(&b)));
 	}
