@@ -3,7 +3,8 @@
 #include "mime/mime_parse.h"
 #include "store/store_int.h"
 
-#define GATHER 8192 /* small pieces are put together, so that a message of empty lines costs no call a line */
+#define GATHER \
+	8192 /* small pieces are put together, so that a message of empty lines costs no call a line */
 
 enum strip_state { STRIP_START, STRIP_NAME, STRIP_LINE };
 
@@ -11,17 +12,17 @@ struct intake {
 	struct store *s;
 	unsigned flags;
 	uint64_t max;
-	struct arena arena;  /* the MIME tree */
+	struct arena arena; /* the MIME tree */
 	struct buf digest;
 	struct kv_upload *body, *digest_body;
 	struct mime_parser *parser;
 	struct mime_part *root;
-	struct err failed;   /* sticky */
+	struct err failed; /* sticky */
 	bool ended;
-	bool cr;             /* the last chunk ended in CR */
+	bool cr; /* the last chunk ended in CR */
 	bool in_header, dropping;
 	enum strip_state strip;
-	char name[64];       /* of a line that may be Return-Path */
+	char name[64]; /* of a line that may be Return-Path */
 	size_t n_name;
 	char *gathered;
 	size_t n_gathered;
@@ -61,7 +62,7 @@ void intake_free(struct intake *in)
 	mem_free(in);
 }
 
-/* --- sink ------------------------------------------------------------------------------------------------------------- */
+/* --- sink --------------------------------------------------------------------------- */
 static bool has_8bit(slice s)
 {
 	uint64_t all = 0, word;
@@ -88,7 +89,8 @@ static void sink(struct intake *in, slice s)
 	if (in->failed.code != ERR_NONE)
 		return;
 	if (size > in->max) {
-		(void)err_set(&in->failed, ERR_LIMIT, "the message is longer than %llu octets",
+		(void)err_set(&in->failed, ERR_LIMIT,
+			      "the message is longer than %llu octets",
 			      (unsigned long long)in->max);
 		return;
 	}
@@ -97,7 +99,8 @@ static void sink(struct intake *in, slice s)
 	if (!in->info.had_nul)
 		in->info.had_nul = memchr(s.p, 0, s.n) != NULL;
 	mime_parser_feed(in->parser, s);
-	if (kv_upload_write(in->body, s, &in->failed) != ST_OK && in->failed.code == ERR_NONE)
+	if (kv_upload_write(in->body, s, &in->failed) != ST_OK &&
+	    in->failed.code == ERR_NONE)
 		(void)err_set(&in->failed, ERR_IO, "the message cannot be written");
 }
 
@@ -121,8 +124,9 @@ static void gather(struct intake *in, slice s)
 	in->n_gathered += s.n;
 }
 
-/* --- strip: Return-Path fields of the header (RFC 5321 4.4: the final delivery writes its own) --------------------------- */
-static const char return_path[] = "return-path"; /* then blanks (RFC 5322 4.5), then a colon */
+/* --- strip: Return-Path fields of the header (RFC 5321 4.4: the final delivery writes its own)  */
+static const char return_path[] =
+	"return-path"; /* then blanks (RFC 5322 4.5), then a colon */
 #define RETURN_PATH_LEN (sizeof(return_path) - 1)
 
 /* Could name + c still become "Return-Path:"? */
@@ -161,7 +165,9 @@ static size_t strip_step(struct intake *in, slice s)
 			in->in_header = false;
 			return 0;
 		}
-		in->strip = c == ' ' || c == '\t' ? STRIP_LINE : STRIP_NAME; /* a folded line goes with its field */
+		in->strip = c == ' ' || c == '\t'
+				    ? STRIP_LINE
+				    : STRIP_NAME; /* a folded line goes with its field */
 		return 0;
 	}
 	if (c == ':' && in->n_name >= RETURN_PATH_LEN) {
@@ -185,7 +191,7 @@ static void strip(struct intake *in, slice s)
 	gather(in, s);
 }
 
-/* --- repair: every line ends in CRLF ------------------------------------------------------------------------------------- */
+/* --- repair: every line ends in CRLF ------------------------------------------------ */
 static const slice crlf = S("\r\n");
 
 static void repair_line_end(struct intake *in)
@@ -233,7 +239,7 @@ static void repair(struct intake *in, slice s)
 	strip(in, slice_from(s, start));
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------------------ */
+/* --- the whole ---------------------------------------------------------------------- */
 static enum status answer(const struct intake *in, struct err *e)
 {
 	if (in->failed.code == ERR_NONE)
@@ -271,7 +277,9 @@ static enum status digest_upload(struct intake *in, struct err *e)
 	in->digest_body = kv_upload_new(in->s->kv);
 	enum status st = kv_upload_write(in->digest_body, in->info.digest, e);
 
-	return st == ST_OK ? kv_upload_end(in->digest_body, &in->digest_blob, &in->digest_size, e) : st;
+	return st == ST_OK ? kv_upload_end(in->digest_body, &in->digest_blob,
+					   &in->digest_size, e)
+			   : st;
 }
 
 enum status intake_end(struct intake *in, struct err *e)
@@ -294,7 +302,8 @@ enum status intake_end(struct intake *in, struct err *e)
 	if (kv_upload_end(in->body, &in->info.blob, &size, &in->failed) != ST_OK ||
 	    digest_upload(in, &in->failed) != ST_OK)
 		if (in->failed.code == ERR_NONE)
-			(void)err_set(&in->failed, ERR_IO, "the message cannot be written");
+			(void)err_set(&in->failed, ERR_IO,
+				      "the message cannot be written");
 	return answer(in, e);
 }
 

@@ -86,7 +86,7 @@ struct skey key_queue_due(int64_t due, uint64_t id);
 struct skey key_handoff(uint32_t account, uint64_t random);
 struct skey key_handoff_prefix(void);
 
-/* --- rows: X_write appends to a buf, X_read borrows from the row and answers false when it is damaged ---------------- */
+/* --- rows: X_write appends to a buf, X_read borrows from the row and answers false when it is damaged  */
 struct row_format {
 	uint32_t format, epoch;
 	int64_t created;

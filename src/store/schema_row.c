@@ -59,7 +59,8 @@ enum { LOGIN_ALIAS = 1, LOGIN_DISABLED = 2 };
 void row_login_write(struct buf *b, const struct row_login *r)
 {
 	buf_put_u8(b, SCHEMA_ROW);
-	buf_put_u8(b, (uint8_t)((r->is_alias ? LOGIN_ALIAS : 0) | (r->disabled ? LOGIN_DISABLED : 0)));
+	buf_put_u8(b, (uint8_t)((r->is_alias ? LOGIN_ALIAS : 0) |
+				(r->disabled ? LOGIN_DISABLED : 0)));
 	buf_put_u32(b, r->account);
 	buf_put_u64(b, (uint64_t)r->created);
 	buf_put_bytes(b, r->verifier);
@@ -282,7 +283,8 @@ bool row_places_read(slice s, struct arena *a, struct row_places *r)
 	if (!version_is(&d) || rd_left(&d) % 8)
 		return false;
 	r->n = rd_left(&d) / 8;
-	r->at = arena_array(a, r->n + 1, sizeof(*r->at)); /* room for one more: a copy adds one */
+	r->at = arena_array(a, r->n + 1,
+			    sizeof(*r->at)); /* room for one more: a copy adds one */
 	for (size_t i = 0; i < r->n; i++) {
 		r->at[i].mbox = rd_u32(&d);
 		r->at[i].uid = rd_u32(&d);
@@ -348,7 +350,8 @@ static size_t run_length(const uint32_t *uid, size_t n)
 	return len;
 }
 
-void row_log_entry(struct buf *b, enum log_op op, uint32_t mbox, const uint32_t *uid, size_t n)
+void row_log_entry(struct buf *b, enum log_op op, uint32_t mbox, const uint32_t *uid,
+		   size_t n)
 {
 	uint32_t runs = 0, at = 0;
 
@@ -420,7 +423,8 @@ enum { QUEUE_8BIT = 1, QUEUE_UTF8 = 2 };
 void row_queue_write(struct buf *b, const struct store_queue_entry *r)
 {
 	buf_put_u8(b, SCHEMA_ROW);
-	buf_put_u8(b, (uint8_t)((r->body_8bit ? QUEUE_8BIT : 0) | (r->smtputf8 ? QUEUE_UTF8 : 0)));
+	buf_put_u8(b, (uint8_t)((r->body_8bit ? QUEUE_8BIT : 0) |
+				(r->smtputf8 ? QUEUE_UTF8 : 0)));
 	buf_put_u64(b, r->id);
 	buf_put_u64(b, (uint64_t)r->queued);
 	buf_put_u64(b, (uint64_t)r->due);

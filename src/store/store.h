@@ -20,7 +20,7 @@ struct out_source; /* net/out.h has the same shape; the protocols adapt store_bo
 enum status store_open(struct kv *kv, const struct clock *clock, struct store **out, struct err *e) MUST_USE;
 void store_close(struct store *s); /* the kv stays open */
 
-/* --- transactions ------------------------------------------------------------------------------------------ */
+/* --- transactions ------------------------------------------------------------------- */
 /* accounts: ascending, distinct, 1 ≤ n ≤ LIMIT_DELIVER_ACCOUNTS; 0 is the directory (domains, logins, aliases, queue).
  * They and *park live until the transaction ends or the wait is over. ST_WAIT: see kv_begin. */
 enum status store_begin(struct store *s, const uint32_t *accounts, size_t n, struct parked *park,
@@ -30,7 +30,7 @@ void store_commit(struct store_txn *t, struct done *d); /* t is gone when it ret
 enum status store_commit_wait(struct store_txn *t, struct err *e) MUST_USE;
 void store_abort(struct store_txn *t);
 
-/* --- directory: domains, accounts, aliases -------------------------------------------------------------------- */
+/* --- directory: domains, accounts, aliases ------------------------------------------ */
 /* Addresses are folded: domain lower case (A-labels and U-labels both found, IDNA2008), local part ASCII-lower-case. */
 enum store_resolution { STORE_UNKNOWN_DOMAIN, STORE_UNKNOWN_USER, STORE_LOCAL };
 struct store_recipient {
@@ -83,7 +83,7 @@ enum status store_alias_list(struct store *s, struct arena *a, struct store_alia
 /* May this account send as this address (its own, or an alias that leads to it)? */
 bool store_may_send_as(struct store *s, uint32_t account, slice address);
 
-/* --- mailboxes ---------------------------------------------------------------------------------------------------- */
+/* --- mailboxes ---------------------------------------------------------------------- */
 enum store_role { ROLE_NONE, ROLE_INBOX, ROLE_DRAFTS, ROLE_SENT, ROLE_JUNK, ROLE_TRASH, ROLE_ARCHIVE };
 struct store_mailbox {
 	uint32_t id, parent; /* parent 0: top level */
@@ -111,7 +111,7 @@ enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice na
 enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice from, slice to, struct err *e) MUST_USE;
 enum status store_mailbox_subscribe(struct store_txn *t, uint32_t account, slice name, bool on, struct err *e) MUST_USE;
 
-/* --- messages: reading --------------------------------------------------------------------------------------------- */
+/* --- messages: reading -------------------------------------------------------------- */
 enum store_flag { /* \Deleted belongs to the mailbox row, the others and keywords to the email */
 	FLAG_SEEN = 1, FLAG_ANSWERED = 2, FLAG_FLAGGED = 4, FLAG_DRAFT = 8, FLAG_DELETED = 16
 };
@@ -164,7 +164,7 @@ enum status store_keywords(struct store *s, uint32_t account, struct arena *a, s
 /* The bit of a keyword (ASCII case ignored), given out when new: ERR_LIMIT when LIMIT_KEYWORDS are taken. */
 enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keyword, unsigned *out, struct err *e) MUST_USE;
 
-/* --- messages: changing ---------------------------------------------------------------------------------------------- */
+/* --- messages: changing ------------------------------------------------------------- */
 /* One intake (a finished message) goes to any number of accounts of the transaction, stored once (DESIGN §4). */
 struct store_place {
 	uint32_t account, mbox; /* mbox 0: INBOX */
@@ -199,7 +199,7 @@ enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox, 
 enum status store_take_recent(struct store_txn *t, uint32_t account, uint32_t mbox, uint32_t *out_first,
 			      struct err *e) MUST_USE;
 
-/* --- views and publications -------------------------------------------------------------------------------------------- */
+/* --- views and publications --------------------------------------------------------- */
 /* The UIDs of a mailbox at a modseq: immutable, reference-counted, one per distinct modseq shared by all sessions. While it
  * is referenced, expunged emails that it shows stay readable. */
 struct store_view {
@@ -226,7 +226,7 @@ struct store_watch { /* embedded by the watcher */
 void store_watch_add(struct store *s, struct store_watch *w);
 void store_watch_remove(struct store *s, struct store_watch *w); /* fn does not run any more when it returns */
 
-/* --- outbound queue (delivery is a later issue) ---------------------------------------------------------------------- */
+/* --- outbound queue (delivery is a later issue) ------------------------------------- */
 struct store_queue_entry {
 	uint64_t id;
 	int64_t queued, due;      /* seconds */
@@ -246,12 +246,12 @@ enum status store_queue_add(struct store_txn *t, struct intake *in, const struct
 enum status store_queue_list(struct store *s, size_t max, struct arena *a, struct store_queue_entry **out, size_t *out_n,
 			     struct err *e) MUST_USE;
 
-/* --- hand-offs: recipients beyond LIMIT_DELIVER_ACCOUNTS, filed at once after the commit --------------------------------- */
+/* --- hand-offs: recipients beyond LIMIT_DELIVER_ACCOUNTS, filed at once after the commit  */
 enum status store_handoff_add(struct store_txn *t, struct intake *in, const struct store_place *where, struct err *e) MUST_USE;
 /* Files up to max waiting hand-offs, blocking (a worker job calls it after such a commit, and once at start-up). */
 enum status store_handoff_run(struct store *s, size_t max, size_t *out_done, struct err *e) MUST_USE;
 
-/* --- sweep --------------------------------------------------------------------------------------------------------------- */
+/* --- sweep -------------------------------------------------------------------------- */
 /* Clears what was unlinked: emails that no view shows any more, messages of deleted mailboxes, removed accounts. Blocking,
  * in transactions of bounded size; a slow-pool job calls it now and then and once at start-up, and again at once while
  * *out_done ≥ max. Counts rows of work, not of the engine. */

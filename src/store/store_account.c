@@ -18,7 +18,8 @@ static enum status begin_directory(struct store *s, struct store_txn **out, stru
 }
 
 /* A free address in a domain of ours. */
-static enum status address_free(struct store_txn *t, slice text, struct address *out, struct err *e)
+static enum status address_free(struct store_txn *t, slice text, struct address *out,
+				struct err *e)
 {
 	slice row;
 	struct row_login login;
@@ -28,16 +29,19 @@ static enum status address_free(struct store_txn *t, slice text, struct address 
 	enum status st = txn_get(t, key_domain(t->a, out->domain), &row, e);
 
 	if (st == ST_NOT_FOUND)
-		return err_set(e, ERR_NO_DOMAIN, "there is no domain %.*s here", FMT(out->domain));
+		return err_set(e, ERR_NO_DOMAIN, "there is no domain %.*s here",
+			       FMT(out->domain));
 	if (st != ST_OK)
 		return st;
 	st = directory_login(t->s, t, t->a, out, &login, e);
 	if (st == ST_OK)
-		return err_set(e, ERR_EXISTS, "%.*s is already there", FMT(address_join(t->a, out)));
+		return err_set(e, ERR_EXISTS, "%.*s is already there",
+			       FMT(address_join(t->a, out)));
 	return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-static void login_put(struct store_txn *t, const struct address *addr, const struct row_login *login)
+static void login_put(struct store_txn *t, const struct address *addr,
+		      const struct row_login *login)
 {
 	AUTO_BUF b;
 	struct skey k = key_account_address(login->account);
@@ -50,26 +54,32 @@ static void login_put(struct store_txn *t, const struct address *addr, const str
 	t->directory_changed = true;
 }
 
-/* --- making ---------------------------------------------------------------------------------------------------------- */
+/* --- making ------------------------------------------------------------------------- */
 static const struct {
 	slice name;
 	enum store_role role;
-} first_mailboxes[] = { /* RFC 6154 2 */
-	{ S("INBOX"), ROLE_INBOX }, { S("Drafts"), ROLE_DRAFTS }, { S("Sent"), ROLE_SENT },
-	{ S("Junk"), ROLE_JUNK },   { S("Trash"), ROLE_TRASH },   { S("Archive"), ROLE_ARCHIVE },
+} first_mailboxes[] = {
+	/* RFC 6154 2 */
+	{ S("INBOX"), ROLE_INBOX }, { S("Drafts"), ROLE_DRAFTS },
+	{ S("Sent"), ROLE_SENT },   { S("Junk"), ROLE_JUNK },
+	{ S("Trash"), ROLE_TRASH }, { S("Archive"), ROLE_ARCHIVE },
 };
 
 static void mailboxes_make(struct store_txn *t, uint32_t account)
 {
 	struct txn_account *ta = txn_account_new(t, account);
 
-	for (size_t i = 0; i < sizeof(first_mailboxes) / sizeof(first_mailboxes[0]); i++) {
-		txn_mbox_new(t, ta, 0, first_mailboxes[i].name, first_mailboxes[i].role, true);
-		txn_put_empty(t, key_subscription(t->a, account, first_mailboxes[i].name));
+	for (size_t i = 0; i < sizeof(first_mailboxes) / sizeof(first_mailboxes[0]);
+	     i++) {
+		txn_mbox_new(t, ta, 0, first_mailboxes[i].name, first_mailboxes[i].role,
+			     true);
+		txn_put_empty(t,
+			      key_subscription(t->a, account, first_mailboxes[i].name));
 	}
 }
 
-static enum status account_add(struct store_txn *t, slice address, slice verifier, uint32_t *out_id, struct err *e)
+static enum status account_add(struct store_txn *t, slice address, slice verifier,
+			       uint32_t *out_id, struct err *e)
 {
 	struct address addr;
 	struct row_directory *d;
@@ -85,7 +95,9 @@ static enum status account_add(struct store_txn *t, slice address, slice verifie
 	if (d->next_account > LIMIT_ACCOUNTS)
 		return err_set(e, ERR_LIMIT, "no more accounts fit");
 	struct row_login login = {
-		.account = d->next_account++, .created = clock_now_s(t->s->clock), .verifier = verifier,
+		.account = d->next_account++,
+		.created = clock_now_s(t->s->clock),
+		.verifier = verifier,
 	};
 
 	if (!d->admin)
@@ -97,7 +109,8 @@ static enum status account_add(struct store_txn *t, slice address, slice verifie
 	return ST_OK;
 }
 
-enum status store_account_add(struct store *s, slice address, slice verifier, uint32_t *out_id, struct err *e)
+enum status store_account_add(struct store *s, slice address, slice verifier,
+			      uint32_t *out_id, struct err *e)
 {
 	struct store_txn *t;
 	uint32_t id = 0;
@@ -111,7 +124,8 @@ enum status store_account_add(struct store *s, slice address, slice verifier, ui
 	return st;
 }
 
-enum status store_account_add_many(struct store *s, struct store_new_account *list, size_t n, struct err *e)
+enum status store_account_add_many(struct store *s, struct store_new_account *list,
+				   size_t n, struct err *e)
 {
 	struct store_txn *t;
 	uint32_t id;
@@ -134,20 +148,22 @@ enum status store_account_add_many(struct store *s, struct store_new_account *li
 	return store_commit_wait(t, e);
 }
 
-/* --- changing -------------------------------------------------------------------------------------------------------- */
-static enum status account_login(struct store_txn *t, slice address, struct address *addr, struct row_login *out,
-				 struct err *e)
+/* --- changing ----------------------------------------------------------------------- */
+static enum status account_login(struct store_txn *t, slice address, struct address *addr,
+				 struct row_login *out, struct err *e)
 {
 	enum status st = ST_NOT_FOUND;
 
 	if (address_fold(t->a, address, addr) && addr->domain.n)
 		st = directory_login(t->s, t, t->a, addr, out, e);
 	if (st == ST_NOT_FOUND || (st == ST_OK && out->is_alias))
-		return err_set(e, ERR_NO_ACCOUNT, "there is no account %.*s", FMT(address));
+		return err_set(e, ERR_NO_ACCOUNT, "there is no account %.*s",
+			       FMT(address));
 	return st;
 }
 
-static enum status account_rename(struct store_txn *t, slice address, slice new_address, struct err *e)
+static enum status account_rename(struct store_txn *t, slice address, slice new_address,
+				  struct err *e)
 {
 	struct address from, to;
 	struct row_login login;
@@ -163,16 +179,18 @@ static enum status account_rename(struct store_txn *t, slice address, slice new_
 	return ST_OK;
 }
 
-enum status store_account_rename(struct store *s, slice address, slice new_address, struct err *e)
+enum status store_account_rename(struct store *s, slice address, slice new_address,
+				 struct err *e)
 {
 	struct store_txn *t;
 	enum status st = begin_directory(s, &t, e);
 
-	return st == ST_OK ? finish(t, account_rename(t, address, new_address, e), e) : st;
+	return st == ST_OK ? finish(t, account_rename(t, address, new_address, e), e)
+			   : st;
 }
 
-static enum status account_change(struct store *s, slice address, const slice *verifier, const bool *disabled,
-				  struct err *e)
+static enum status account_change(struct store *s, slice address, const slice *verifier,
+				  const bool *disabled, struct err *e)
 {
 	struct store_txn *t;
 	struct address addr;
@@ -192,20 +210,23 @@ static enum status account_change(struct store *s, slice address, const slice *v
 	return finish(t, st, e);
 }
 
-enum status store_account_set_verifier(struct store *s, slice address, slice verifier, struct err *e)
+enum status store_account_set_verifier(struct store *s, slice address, slice verifier,
+				       struct err *e)
 {
 	return account_change(s, address, &verifier, NULL, e);
 }
 
-enum status store_account_set_disabled(struct store *s, slice address, bool disabled, struct err *e)
+enum status store_account_set_disabled(struct store *s, slice address, bool disabled,
+				       struct err *e)
 {
 	return account_change(s, address, NULL, &disabled, e);
 }
 
-/* --- removing -------------------------------------------------------------------------------------------------------- */
+/* --- removing ----------------------------------------------------------------------- */
 struct remove_scan {
 	struct store_txn *t;
-	uint32_t account, lowest; /* lowest: of the other accounts, 0 when there is none */
+	uint32_t account,
+		lowest; /* lowest: of the other accounts, 0 when there is none */
 };
 
 static bool remove_aliases(void *ctx, slice key, slice value)
@@ -217,19 +238,22 @@ static bool remove_aliases(void *ctx, slice key, slice value)
 		return true;
 	if (login.is_alias && login.account == r->account)
 		txn_del(r->t, arena_dup(r->t->a, key));
-	if (!login.is_alias && login.account != r->account && (!r->lowest || login.account < r->lowest))
+	if (!login.is_alias && login.account != r->account &&
+	    (!r->lowest || login.account < r->lowest))
 		r->lowest = login.account;
 	return true;
 }
 
-static enum status account_unlink(struct store_txn *t, slice address, uint32_t account, struct err *e)
+static enum status account_unlink(struct store_txn *t, slice address, uint32_t account,
+				  struct err *e)
 {
 	struct address addr;
 	struct row_login login;
 	struct row_directory *d;
 	struct txn_account *ta;
 	struct skey from = key_login_prefix(), to = from;
-	struct skey id = key_account_address(account), row = key_account(account), gone = key_gone_account(account);
+	struct skey id = key_account_address(account), row = key_account(account),
+		    gone = key_gone_account(account);
 	struct remove_scan scan = { t, account, 0 };
 	enum status st = account_login(t, address, &addr, &login, e);
 
@@ -279,8 +303,9 @@ enum status store_account_remove(struct store *s, slice address, struct err *e)
 	return st == ST_OK ? finish(t, account_unlink(t, address, acct.id, e), e) : st;
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------- */
-static enum status account_fill(struct store *s, struct arena *a, const struct row_login *login, uint32_t admin,
+/* --- reading ------------------------------------------------------------------------ */
+static enum status account_fill(struct store *s, struct arena *a,
+				const struct row_login *login, uint32_t admin,
 				struct store_account *out, struct err *e)
 {
 	slice row;
@@ -304,7 +329,8 @@ static enum status account_fill(struct store *s, struct arena *a, const struct r
 	return ST_OK;
 }
 
-static enum status admin_read(struct store *s, struct arena *a, uint32_t *out, struct err *e)
+static enum status admin_read(struct store *s, struct arena *a, uint32_t *out,
+			      struct err *e)
 {
 	slice row;
 	struct row_directory d;
@@ -319,8 +345,8 @@ static enum status admin_read(struct store *s, struct arena *a, uint32_t *out, s
 	return ST_OK;
 }
 
-static enum status account_read(struct store *s, const struct address *addr, struct arena *a,
-				struct store_account *out, struct err *e)
+static enum status account_read(struct store *s, const struct address *addr,
+				struct arena *a, struct store_account *out, struct err *e)
 {
 	struct row_login login;
 	struct store_account r = { .address = address_join(a, addr) };
@@ -328,7 +354,8 @@ static enum status account_read(struct store *s, const struct address *addr, str
 	enum status st = directory_login(s, NULL, a, addr, &login, e);
 
 	if (st == ST_NOT_FOUND || (st == ST_OK && login.is_alias))
-		return err_set(e, ERR_NO_ACCOUNT, "there is no account %.*s", FMT(r.address));
+		return err_set(e, ERR_NO_ACCOUNT, "there is no account %.*s",
+			       FMT(r.address));
 	if (st == ST_OK)
 		st = admin_read(s, a, &admin, e);
 	if (st == ST_OK)
@@ -338,18 +365,19 @@ static enum status account_read(struct store *s, const struct address *addr, str
 	return st;
 }
 
-enum status store_account_get(struct store *s, slice address, struct arena *a, struct store_account *out,
-			      struct err *e)
+enum status store_account_get(struct store *s, slice address, struct arena *a,
+			      struct store_account *out, struct err *e)
 {
 	struct address addr;
 
 	if (!address_fold(a, address, &addr) || addr.domain.n == 0)
-		return err_set(e, ERR_NO_ACCOUNT, "there is no account %.*s", FMT(address));
+		return err_set(e, ERR_NO_ACCOUNT, "there is no account %.*s",
+			       FMT(address));
 	return account_read(s, &addr, a, out, e);
 }
 
-enum status store_account_by_id(struct store *s, uint32_t id, struct arena *a, struct store_account *out,
-				struct err *e)
+enum status store_account_by_id(struct store *s, uint32_t id, struct arena *a,
+				struct store_account *out, struct err *e)
 {
 	slice text;
 	struct address addr;
@@ -395,14 +423,17 @@ static bool take_account(void *ctx, slice key, slice value)
 			memcpy(l->at, old, l->n * sizeof(*l->at));
 	}
 	l->at[l->n++] = (struct store_account){
-		.id = login.account, .address = address_join(l->a, &addr), .created = login.created,
-		.verifier = arena_dup(l->a, login.verifier), .disabled = login.disabled,
+		.id = login.account,
+		.address = address_join(l->a, &addr),
+		.created = login.created,
+		.verifier = arena_dup(l->a, login.verifier),
+		.disabled = login.disabled,
 	};
 	return true;
 }
 
-enum status store_account_list(struct store *s, struct arena *a, struct store_account **out, size_t *out_n,
-			       struct err *e)
+enum status store_account_list(struct store *s, struct arena *a,
+			       struct store_account **out, size_t *out_n, struct err *e)
 {
 	struct account_scan l = { .a = a };
 	struct skey from = key_login_prefix(), to = from;
@@ -419,7 +450,9 @@ enum status store_account_list(struct store *s, struct arena *a, struct store_ac
 		st = admin_read(s, a, &admin, e);
 	for (size_t i = 0; i < l.n && st == ST_OK; i++) {
 		struct row_login login = {
-			.account = l.at[i].id, .disabled = l.at[i].disabled, .created = l.at[i].created,
+			.account = l.at[i].id,
+			.disabled = l.at[i].disabled,
+			.created = l.at[i].created,
 			.verifier = l.at[i].verifier,
 		};
 

@@ -1,16 +1,18 @@
 /* store_add.c — a message comes into a mailbox: rows e, m, r, T, l and the two hot ones. */
 #include "store/store_int.h"
 
-#define EMAIL_ID_BITS 48          /* below the epoch */
-#define PREFIX_MAX (32u << 10)
+#define EMAIL_ID_BITS 48 /* below the epoch */
+#define PREFIX_MAX    (32u << 10)
 
 uint64_t txn_email_id(struct store_txn *t, struct txn_account *ta)
 {
 	ta->hot->dirty = true;
-	return ((uint64_t)t->s->format.epoch << EMAIL_ID_BITS) | ta->hot->row.next_email++;
+	return ((uint64_t)t->s->format.epoch << EMAIL_ID_BITS) |
+	       ta->hot->row.next_email++;
 }
 
-void txn_message_put(struct store_txn *t, uint32_t account, uint32_t mbox, const struct row_message *m)
+void txn_message_put(struct store_txn *t, uint32_t account, uint32_t mbox,
+		     const struct row_message *m)
 {
 	unsigned char row[ROW_MESSAGE_SIZE];
 	struct skey k = key_message(account, mbox, m->row.uid);
@@ -19,7 +21,8 @@ void txn_message_put(struct store_txn *t, uint32_t account, uint32_t mbox, const
 	txn_put(t, skey_slice(&k), slice_make(row, sizeof(row)));
 }
 
-void count_message(struct txn_account *ta, struct hot_mbox *m, const struct row_message *msg, int sign)
+void count_message(struct txn_account *ta, struct hot_mbox *m,
+		   const struct row_message *msg, int sign)
 {
 	uint32_t one = sign > 0 ? 1u : UINT32_MAX;
 	uint64_t bytes = sign > 0 ? msg->row.size : 0 - msg->row.size;
@@ -36,10 +39,12 @@ void count_message(struct txn_account *ta, struct hot_mbox *m, const struct row_
 	ta->hot->dirty = true;
 }
 
-static void email_put(struct store_txn *t, uint32_t account, uint64_t email, const struct row_email *row)
+static void email_put(struct store_txn *t, uint32_t account, uint64_t email,
+		      const struct row_email *row)
 {
 	AUTO_BUF b;
-	struct skey ke = key_email(account, email), kr = key_reference(&row->blob, account, email);
+	struct skey ke = key_email(account, email),
+		    kr = key_reference(&row->blob, account, email);
 
 	buf_init(&b, LIMIT_VALUE);
 	buf_reserve(&b, row->prefix.n + row->digest.n + 160);
@@ -53,8 +58,8 @@ static void email_put(struct store_txn *t, uint32_t account, uint64_t email, con
 	}
 }
 
-enum status add_message(struct store_txn *t, const struct message_source *src, const struct store_place *where,
-			uint32_t *out_uid, struct err *e)
+enum status add_message(struct store_txn *t, const struct message_source *src,
+			const struct store_place *where, uint32_t *out_uid, struct err *e)
 {
 	struct txn_account *ta;
 	struct hot_mbox *m;
@@ -92,8 +97,8 @@ enum status add_message(struct store_txn *t, const struct message_source *src, c
 	return ST_OK;
 }
 
-enum status store_add(struct store_txn *t, struct intake *in, const struct store_place *where, uint32_t *out_uid,
-		      struct err *e)
+enum status store_add(struct store_txn *t, struct intake *in,
+		      const struct store_place *where, uint32_t *out_uid, struct err *e)
 {
 	struct message_source src;
 	enum status st = intake_attach(in, t, e);

@@ -97,7 +97,8 @@ static bool local_is_valid(slice l)
 bool address_fold(struct arena *a, slice address, struct address *out)
 {
 	size_t at = slice_rchr(address, '@');
-	slice local = slice_sub(address, 0, at), domain = slice_from(address, at < address.n ? at + 1 : at);
+	slice local = slice_sub(address, 0, at),
+	      domain = slice_from(address, at < address.n ? at + 1 : at);
 	struct address r = { .domain = slice_make("", 0) };
 
 	if (address.n > LIMIT_USER)

@@ -63,8 +63,9 @@ bool uid_is_in(const uint32_t *uid, size_t n, uint32_t x)
 	return false;
 }
 
-/* --- change log ------------------------------------------------------------------------------------------------------------ */
-#define LOG_ROWS_MAX 20000u /* beyond that a scan of the mailbox is cheaper than its history */
+/* --- change log --------------------------------------------------------------------- */
+#define LOG_ROWS_MAX \
+	20000u /* beyond that a scan of the mailbox is cheaper than its history */
 
 struct log_scan {
 	uint32_t mbox;
@@ -114,7 +115,8 @@ static bool take_log(void *ctx, slice key, slice value)
 	return !r.bad;
 }
 
-static enum status log_floor(struct store *s, uint32_t account, uint64_t *out, struct err *e)
+static enum status log_floor(struct store *s, uint32_t account, uint64_t *out,
+			     struct err *e)
 {
 	AUTO_ARENA a;
 	slice row;
@@ -125,15 +127,18 @@ static enum status log_floor(struct store *s, uint32_t account, uint64_t *out, s
 	enum status st = kv_get(s->kv, NULL, skey_slice(&k), &a, &row, e);
 
 	if (st != ST_OK)
-		return st == ST_NOT_FOUND ? err_set(e, ERR_NO_ACCOUNT, "the account is gone") : st;
+		return st == ST_NOT_FOUND
+			       ? err_set(e, ERR_NO_ACCOUNT, "the account is gone")
+			       : st;
 	if (!row_account_read(row, &r))
 		return damaged(e, "account");
 	*out = r.log_floor;
 	return ST_OK;
 }
 
-enum status changes_read(struct store *s, uint32_t account, uint32_t mbox, uint64_t from, uint64_t to,
-			 struct uid_changes *out, bool *out_known, struct err *e)
+enum status changes_read(struct store *s, uint32_t account, uint32_t mbox, uint64_t from,
+			 uint64_t to, struct uid_changes *out, bool *out_known,
+			 struct err *e)
 {
 	struct log_scan sc = { .mbox = mbox, .out = out };
 	struct skey kf = key_log(account, from + 1, 0), kt = key_log(account, to + 1, 0);
@@ -157,7 +162,7 @@ enum status changes_read(struct store *s, uint32_t account, uint32_t mbox, uint6
 	return ST_OK;
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------- */
 struct uid_scan {
 	uint64_t since;
 	struct uid_set *out, *changed;
@@ -180,39 +185,46 @@ static bool take_uid(void *ctx, slice key, slice value)
 	return true;
 }
 
-enum status uids_scan(struct store *s, uint32_t account, uint32_t mbox, uint32_t uidnext, uint64_t since,
-		      struct uid_set *out, struct uid_set *changed, struct err *e)
+enum status uids_scan(struct store *s, uint32_t account, uint32_t mbox, uint32_t uidnext,
+		      uint64_t since, struct uid_set *out, struct uid_set *changed,
+		      struct err *e)
 {
 	struct uid_scan sc = { since, out, changed, false };
-	struct skey kf = key_messages(account, mbox), kt = key_message(account, mbox, uidnext);
+	struct skey kf = key_messages(account, mbox),
+		    kt = key_message(account, mbox, uidnext);
 	struct kv_range r = { .from = skey_slice(&kf), .to = skey_slice(&kt) };
 	enum status st = kv_scan(s->kv, NULL, &r, take_uid, &sc, e);
 
 	return st == ST_OK && sc.bad ? damaged(e, "message") : st;
 }
 
-/* --- sets ------------------------------------------------------------------------------------------------------------------- */
-void changes_settle(struct uid_changes *c, const uint32_t *from, size_t n_from, const uint32_t *to, size_t n_to)
+/* --- sets --------------------------------------------------------------------------- */
+void changes_settle(struct uid_changes *c, const uint32_t *from, size_t n_from,
+		    const uint32_t *to, size_t n_to)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->added.n; i++)
-		if (uid_is_in(to, n_to, c->added.uid[i]) && !uid_is_in(from, n_from, c->added.uid[i]))
+		if (uid_is_in(to, n_to, c->added.uid[i]) &&
+		    !uid_is_in(from, n_from, c->added.uid[i]))
 			c->added.uid[n++] = c->added.uid[i];
 	c->added.n = n;
 	n = 0;
 	for (size_t i = 0; i < c->expunged.n; i++)
-		if (uid_is_in(from, n_from, c->expunged.uid[i]) && !uid_is_in(to, n_to, c->expunged.uid[i]))
+		if (uid_is_in(from, n_from, c->expunged.uid[i]) &&
+		    !uid_is_in(to, n_to, c->expunged.uid[i]))
 			c->expunged.uid[n++] = c->expunged.uid[i];
 	c->expunged.n = n;
 	n = 0;
 	for (size_t i = 0; i < c->changed.n; i++)
-		if (uid_is_in(from, n_from, c->changed.uid[i]) && uid_is_in(to, n_to, c->changed.uid[i]))
+		if (uid_is_in(from, n_from, c->changed.uid[i]) &&
+		    uid_is_in(to, n_to, c->changed.uid[i]))
 			c->changed.uid[n++] = c->changed.uid[i];
 	c->changed.n = n;
 }
 
-void changes_compare(struct uid_changes *c, const uint32_t *from, size_t n_from, const uint32_t *to, size_t n_to)
+void changes_compare(struct uid_changes *c, const uint32_t *from, size_t n_from,
+		     const uint32_t *to, size_t n_to)
 {
 	size_t i = 0, j = 0;
 
@@ -228,30 +240,35 @@ void changes_compare(struct uid_changes *c, const uint32_t *from, size_t n_from,
 
 static struct store_uids uids_copy(struct arena *a, const struct uid_set *s)
 {
-	struct store_uids out = { .uid = arena_array(a, s->n + 1, sizeof(uint32_t)), .n = s->n };
+	struct store_uids out = { .uid = arena_array(a, s->n + 1, sizeof(uint32_t)),
+				  .n = s->n };
 
 	if (s->n)
 		memcpy(out.uid, s->uid, s->n * sizeof(uint32_t));
 	return out;
 }
 
-static void changes_give(struct arena *a, const struct uid_changes *c, struct store_changes *out)
+static void changes_give(struct arena *a, const struct uid_changes *c,
+			 struct store_changes *out)
 {
 	out->added = uids_copy(a, &c->added);
 	out->expunged = uids_copy(a, &c->expunged);
 	out->changed = uids_copy(a, &c->changed);
 }
 
-static enum status changes_find(struct store *s, const struct store_view *from, const struct store_view *to,
-				struct uid_changes *c, struct err *e)
+static enum status changes_find(struct store *s, const struct store_view *from,
+				const struct store_view *to, struct uid_changes *c,
+				struct err *e)
 {
 	bool known;
 	struct uid_set rows = { 0 };
-	enum status st = changes_read(s, to->account, to->mbox, from->modseq, to->modseq, c, &known, e);
+	enum status st = changes_read(s, to->account, to->mbox, from->modseq, to->modseq,
+				      c, &known, e);
 
 	if (st == ST_OK && !known) {
 		changes_compare(c, from->uid, from->n, to->uid, to->n);
-		st = uids_scan(s, to->account, to->mbox, to->uidnext, from->modseq, &rows, &c->changed, e);
+		st = uids_scan(s, to->account, to->mbox, to->uidnext, from->modseq, &rows,
+			       &c->changed, e);
 		uid_set_done(&rows);
 	}
 	if (st == ST_OK)
@@ -259,14 +276,16 @@ static enum status changes_find(struct store *s, const struct store_view *from, 
 	return st;
 }
 
-enum status store_changes_between(struct store *s, const struct store_view *from, const struct store_view *to,
-				  struct arena *a, struct store_changes *out, struct err *e)
+enum status store_changes_between(struct store *s, const struct store_view *from,
+				  const struct store_view *to, struct arena *a,
+				  struct store_changes *out, struct err *e)
 {
 	const struct view *v = (const struct view *)to;
 	struct uid_changes c = { 0 };
 	enum status st = ST_OK;
 
-	if (from->account != to->account || from->mbox != to->mbox || from->modseq > to->modseq)
+	if (from->account != to->account || from->mbox != to->mbox ||
+	    from->modseq > to->modseq)
 		return err_set(e, ERR_CANNOT, "these views do not follow each other");
 	if (v->has_step && v->step_from == from->modseq) {
 		changes_give(a, &v->step, out);

@@ -19,8 +19,8 @@ static bool is_in(const struct row_places *p, uint32_t mbox)
 }
 
 /* A second email on the same blob, with flags of its own, that tells the first one's ids (RFC 8474 5.1). */
-static enum status email_again(struct transfer *x, const struct row_message *msg, uint32_t uid, uint64_t *out,
-			       struct err *e)
+static enum status email_again(struct transfer *x, const struct row_message *msg,
+			       uint32_t uid, uint64_t *out, struct err *e)
 {
 	struct store_txn *t = x->t;
 	slice row;
@@ -42,7 +42,8 @@ static enum status email_again(struct transfer *x, const struct row_message *msg
 	r.uid = uid;
 	buf_init(&b, LIMIT_VALUE);
 	row_email_write(&b, &r);
-	struct skey ke = key_email(x->ta->id, email), kr = key_reference(&r.blob, x->ta->id, email);
+	struct skey ke = key_email(x->ta->id, email),
+		    kr = key_reference(&r.blob, x->ta->id, email);
 	struct skey kt = key_thread(x->ta->id, r.thread, email);
 
 	txn_put_buf(t, skey_slice(&ke), &b);
@@ -58,7 +59,8 @@ static enum status email_again(struct transfer *x, const struct row_message *msg
 }
 
 /* The source stays: its email gets one more place. */
-static void place_add(struct transfer *x, struct row_message *msg, struct row_places *p, uint32_t uid)
+static void place_add(struct transfer *x, struct row_message *msg, struct row_places *p,
+		      uint32_t uid)
 {
 	p->at[p->n++] = (struct place){ x->to->id, uid };
 	places_put(x->t, x->ta->id, msg->row.email, p);
@@ -68,7 +70,8 @@ static void place_add(struct transfer *x, struct row_message *msg, struct row_pl
 	}
 }
 
-static void place_replace(struct transfer *x, const struct row_message *msg, struct row_places *p, uint32_t uid)
+static void place_replace(struct transfer *x, const struct row_message *msg,
+			  struct row_places *p, uint32_t uid)
 {
 	for (size_t i = 0; i < p->n; i++)
 		if (p->at[i].mbox == x->from->id && p->at[i].uid == msg->row.uid)
@@ -76,7 +79,8 @@ static void place_replace(struct transfer *x, const struct row_message *msg, str
 	places_put(x->t, x->ta->id, msg->row.email, p);
 }
 
-static enum status transfer_one(struct transfer *x, struct row_message *msg, struct err *e)
+static enum status transfer_one(struct transfer *x, struct row_message *msg,
+				struct err *e)
 {
 	struct row_places p;
 	struct row_message made = *msg;
@@ -111,7 +115,8 @@ static enum status transfer_one(struct transfer *x, struct row_message *msg, str
 	return ST_OK;
 }
 
-static enum status transfer_start(struct transfer *x, uint32_t account, uint32_t from, uint32_t to, struct err *e)
+static enum status transfer_start(struct transfer *x, uint32_t account, uint32_t from,
+				  uint32_t to, struct err *e)
 {
 	enum status st = txn_account(x->t, account, &x->ta, e);
 
@@ -134,7 +139,8 @@ static enum status transfer_run(struct transfer *x, struct err *e)
 	for (size_t i = 0; i < n; i++) {
 		enum status st = transfer_one(x, &x->list.at[i], &why);
 
-		if (st == ST_OK && x->t->broken.code != ERR_NONE) { /* too much for one transaction */
+		if (st == ST_OK &&
+		    x->t->broken.code != ERR_NONE) { /* too much for one transaction */
 			why = x->t->broken;
 			st = err_status(why.code);
 		}
@@ -147,8 +153,10 @@ static enum status transfer_run(struct transfer *x, struct err *e)
 	return ST_OK;
 }
 
-static enum status transfer(struct transfer *x, uint32_t account, uint32_t from, const struct store_uids *uids,
-			    uint32_t to, struct store_uids *out_from, struct store_uids *out_to, struct err *e)
+static enum status transfer(struct transfer *x, uint32_t account, uint32_t from,
+			    const struct store_uids *uids, uint32_t to,
+			    struct store_uids *out_from, struct store_uids *out_to,
+			    struct err *e)
 {
 	enum status st = transfer_start(x, account, from, to, e);
 
@@ -165,27 +173,33 @@ static enum status transfer(struct transfer *x, uint32_t account, uint32_t from,
 	return ST_OK;
 }
 
-enum status store_copy(struct store_txn *t, uint32_t account, uint32_t from, const struct store_uids *uids, uint32_t to,
-		       struct store_uids *out_from, struct store_uids *out_to, struct err *e)
+enum status store_copy(struct store_txn *t, uint32_t account, uint32_t from,
+		       const struct store_uids *uids, uint32_t to,
+		       struct store_uids *out_from, struct store_uids *out_to,
+		       struct err *e)
 {
 	struct transfer x = { .t = t };
 
 	if (uids->n > LIMIT_COPY_MESSAGES)
-		return err_set(e, ERR_LIMIT, "at most %d messages at once", LIMIT_COPY_MESSAGES);
+		return err_set(e, ERR_LIMIT, "at most %d messages at once",
+			       LIMIT_COPY_MESSAGES);
 	return transfer(&x, account, from, uids, to, out_from, out_to, e);
 }
 
-enum status store_move(struct store_txn *t, uint32_t account, uint32_t from, const struct store_uids *uids, uint32_t to,
-		       struct store_uids *out_from, struct store_uids *out_to, struct err *e)
+enum status store_move(struct store_txn *t, uint32_t account, uint32_t from,
+		       const struct store_uids *uids, uint32_t to,
+		       struct store_uids *out_from, struct store_uids *out_to,
+		       struct err *e)
 {
 	struct transfer x = { .t = t, .moves = true };
 
 	if (uids->n > LIMIT_STORE_CHUNK)
-		return err_set(e, ERR_LIMIT, "at most %d messages at once", LIMIT_STORE_CHUNK);
+		return err_set(e, ERR_LIMIT, "at most %d messages at once",
+			       LIMIT_STORE_CHUNK);
 	return transfer(&x, account, from, uids, to, out_from, out_to, e);
 }
 
-/* --- all of a mailbox: RENAME INBOX, RFC 3501 6.3.5 ------------------------------------------------------------------------ */
+/* --- all of a mailbox: RENAME INBOX, RFC 3501 6.3.5 --------------------------------- */
 struct all_scan {
 	struct message_list *out;
 	size_t max;
@@ -197,14 +211,16 @@ static bool take_all(void *ctx, slice key, slice value)
 	struct all_scan *sc = ctx;
 	struct message_list *l = sc->out;
 
-	if (l->n == sc->max || !row_message_read(value, key_message_uid(key), &l->at[l->n]))
+	if (l->n == sc->max ||
+	    !row_message_read(value, key_message_uid(key), &l->at[l->n]))
 		sc->bad = true;
 	else
 		l->n++;
 	return !sc->bad;
 }
 
-enum status move_all(struct store_txn *t, uint32_t account, uint32_t from, uint32_t to, struct err *e)
+enum status move_all(struct store_txn *t, uint32_t account, uint32_t from, uint32_t to,
+		     struct err *e)
 {
 	struct transfer x = { .t = t, .moves = true };
 	struct skey kf = key_messages(account, from), kt = kf;
@@ -215,7 +231,8 @@ enum status move_all(struct store_txn *t, uint32_t account, uint32_t from, uint3
 	struct all_scan sc = { .out = &x.list, .max = x.from->row.messages };
 
 	if (sc.max > LIMIT_COPY_MESSAGES)
-		return err_set(e, ERR_LIMIT, "at most %d messages at once", LIMIT_COPY_MESSAGES);
+		return err_set(e, ERR_LIMIT, "at most %d messages at once",
+			       LIMIT_COPY_MESSAGES);
 	x.list.at = arena_array(t->a, sc.max + 1, sizeof(*x.list.at));
 	skey_next_prefix(&kt);
 	struct kv_range r = { .from = skey_slice(&kf), .to = skey_slice(&kt) };

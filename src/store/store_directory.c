@@ -3,18 +3,20 @@
 
 static const uint32_t directory_lock[] = { 0 };
 
-enum status directory_login(struct store *s, struct store_txn *t, struct arena *a, const struct address *addr,
-			    struct row_login *out, struct err *e)
+enum status directory_login(struct store *s, struct store_txn *t, struct arena *a,
+			    const struct address *addr, struct row_login *out,
+			    struct err *e)
 {
 	slice row;
-	enum status st = kv_get(s->kv, t ? t->kt : NULL, key_login(a, addr->domain, addr->local), a, &row, e);
+	enum status st = kv_get(s->kv, t ? t->kt : NULL,
+				key_login(a, addr->domain, addr->local), a, &row, e);
 
 	if (st != ST_OK)
 		return st;
 	return row_login_read(row, out) ? ST_OK : damaged(e, "login");
 }
 
-/* --- domains ------------------------------------------------------------------------------------------------------- */
+/* --- domains ------------------------------------------------------------------------ */
 static enum status domain_name(struct arena *a, slice domain, slice *out, struct err *e)
 {
 	if (!domain_fold(a, domain, out))
@@ -83,7 +85,8 @@ static enum status domain_remove(struct store_txn *t, slice domain, struct err *
 	if (st != ST_OK)
 		return st;
 	if (used)
-		return err_set(e, ERR_CANNOT, "domain %.*s still has accounts or aliases", FMT(name));
+		return err_set(e, ERR_CANNOT, "domain %.*s still has accounts or aliases",
+			       FMT(name));
 	txn_del(t, key);
 	t->directory_changed = true;
 	return ST_OK;
@@ -142,7 +145,8 @@ static bool take_domain(void *ctx, slice key, slice value)
 	return true;
 }
 
-enum status store_domain_list(struct store *s, struct arena *a, slice **out, size_t *out_n, struct err *e)
+enum status store_domain_list(struct store *s, struct arena *a, slice **out,
+			      size_t *out_n, struct err *e)
 {
 	struct slice_list l = { .a = a };
 	struct kv_range r = { .from = SL("D"), .to = SL("E") };
@@ -155,8 +159,9 @@ enum status store_domain_list(struct store *s, struct arena *a, slice **out, siz
 	return ST_OK;
 }
 
-/* --- aliases -------------------------------------------------------------------------------------------------------- */
-static enum status address_of(struct store_txn *t, slice text, struct address *out, struct err *e)
+/* --- aliases ------------------------------------------------------------------------ */
+static enum status address_of(struct store_txn *t, slice text, struct address *out,
+			      struct err *e)
 {
 	slice row;
 
@@ -165,11 +170,13 @@ static enum status address_of(struct store_txn *t, slice text, struct address *o
 	enum status st = txn_get(t, key_domain(t->a, out->domain), &row, e);
 
 	if (st == ST_NOT_FOUND)
-		return err_set(e, ERR_NO_DOMAIN, "there is no domain %.*s here", FMT(out->domain));
+		return err_set(e, ERR_NO_DOMAIN, "there is no domain %.*s here",
+			       FMT(out->domain));
 	return st;
 }
 
-static enum status alias_add(struct store_txn *t, slice address, slice target, struct err *e)
+static enum status alias_add(struct store_txn *t, slice address, slice target,
+			     struct err *e)
 {
 	struct address from, to;
 	struct row_login login;
@@ -180,18 +187,22 @@ static enum status alias_add(struct store_txn *t, slice address, slice target, s
 		return st;
 	st = directory_login(t->s, t, t->a, &from, &login, e);
 	if (st == ST_OK)
-		return err_set(e, ERR_EXISTS, "%.*s is already there", FMT(address_join(t->a, &from)));
+		return err_set(e, ERR_EXISTS, "%.*s is already there",
+			       FMT(address_join(t->a, &from)));
 	if (st != ST_NOT_FOUND)
 		return st;
 	if (!address_fold(t->a, target, &to))
 		return err_set(e, ERR_SYNTAX, "'%.*s' is not an address", FMT(target));
 	st = directory_login(t->s, t, t->a, &to, &login, e);
 	if (st == ST_NOT_FOUND || (st == ST_OK && login.is_alias))
-		return err_set(e, ERR_NO_ACCOUNT, "there is no account %.*s", FMT(target));
+		return err_set(e, ERR_NO_ACCOUNT, "there is no account %.*s",
+			       FMT(target));
 	if (st != ST_OK)
 		return st;
 	struct row_login alias = {
-		.is_alias = true, .account = login.account, .created = clock_now_s(t->s->clock),
+		.is_alias = true,
+		.account = login.account,
+		.created = clock_now_s(t->s->clock),
 		.verifier = slice_make("", 0),
 	};
 
@@ -273,8 +284,8 @@ static bool take_alias(void *ctx, slice key, slice value)
 	return true;
 }
 
-enum status store_alias_list(struct store *s, struct arena *a, struct store_alias **out, size_t *out_n,
-			     struct err *e)
+enum status store_alias_list(struct store *s, struct arena *a, struct store_alias **out,
+			     size_t *out_n, struct err *e)
 {
 	struct alias_scan l = { .a = a };
 	struct skey from = key_login_prefix(), to = from;

@@ -1,8 +1,9 @@
 /* store_expunge.c — messages leave their mailbox; emails leave when nothing shows them.  RFC 3501 6.4.3, RFC 4315 2.1. */
 #include "store/store_int.h"
 
-/* --- places of an email --------------------------------------------------------------------------------------------------- */
-enum status places_of(struct store_txn *t, uint32_t account, const struct row_message *msg, uint32_t mbox,
+/* --- places of an email ------------------------------------------------------------- */
+enum status places_of(struct store_txn *t, uint32_t account,
+		      const struct row_message *msg, uint32_t mbox,
 		      struct row_places *out, struct err *e)
 {
 	slice row;
@@ -23,7 +24,8 @@ enum status places_of(struct store_txn *t, uint32_t account, const struct row_me
 	return row_places_read(row, t->a, out) ? ST_OK : damaged(e, "places");
 }
 
-void places_put(struct store_txn *t, uint32_t account, uint64_t email, const struct row_places *p)
+void places_put(struct store_txn *t, uint32_t account, uint64_t email,
+		const struct row_places *p)
 {
 	AUTO_BUF b;
 	struct skey k = key_places(account, email);
@@ -37,8 +39,9 @@ void places_put(struct store_txn *t, uint32_t account, uint64_t email, const str
 	txn_put_buf(t, skey_slice(&k), &b);
 }
 
-enum status place_remove(struct store_txn *t, uint32_t account, const struct row_message *msg, uint32_t mbox,
-			 bool *out_last, struct err *e)
+enum status place_remove(struct store_txn *t, uint32_t account,
+			 const struct row_message *msg, uint32_t mbox, bool *out_last,
+			 struct err *e)
 {
 	struct row_places p;
 	size_t n = 0;
@@ -59,15 +62,19 @@ enum status place_remove(struct store_txn *t, uint32_t account, const struct row
 	return ST_OK;
 }
 
-/* --- expunge -------------------------------------------------------------------------------------------------------------- */
-void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m, const struct row_message *msg,
-		     bool last)
+/* --- expunge ------------------------------------------------------------------------ */
+void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+		     const struct row_message *msg, bool last)
 {
 	AUTO_BUF b;
 	struct row_gone g = {
-		.modseq = txn_modseq(ta), .time = clock_now_s(t->s->clock), .last = last, .msg = *msg,
+		.modseq = txn_modseq(ta),
+		.time = clock_now_s(t->s->clock),
+		.last = last,
+		.msg = *msg,
 	};
-	struct skey km = key_message(ta->id, m->id, msg->row.uid), kx = key_gone(ta->id, m->id, msg->row.uid);
+	struct skey km = key_message(ta->id, m->id, msg->row.uid),
+		    kx = key_gone(ta->id, m->id, msg->row.uid);
 
 	buf_init(&b, 256);
 	row_gone_write(&b, &g);
@@ -77,8 +84,9 @@ void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbo
 	txn_log(t, ta, m, LOG_EXPUNGED, msg->row.uid);
 }
 
-static enum status expunge_one(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
-			       const struct row_message *msg, struct err *e)
+static enum status expunge_one(struct store_txn *t, struct txn_account *ta,
+			       struct hot_mbox *m, const struct row_message *msg,
+			       struct err *e)
 {
 	bool last;
 	enum status st = place_remove(t, ta->id, msg, m->id, &last, e);
@@ -88,8 +96,9 @@ static enum status expunge_one(struct store_txn *t, struct txn_account *ta, stru
 	return st;
 }
 
-enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox, const struct store_uids *uids,
-			  bool only_deleted, struct store_uids *out, struct err *e)
+enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox,
+			  const struct store_uids *uids, bool only_deleted,
+			  struct store_uids *out, struct err *e)
 {
 	struct txn_account *ta;
 	struct hot_mbox *m;
@@ -98,7 +107,8 @@ enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox, 
 	struct store_uids gone = { 0 };
 
 	if (uids->n > LIMIT_STORE_CHUNK)
-		return err_set(e, ERR_LIMIT, "at most %d messages at once", LIMIT_STORE_CHUNK);
+		return err_set(e, ERR_LIMIT, "at most %d messages at once",
+			       LIMIT_STORE_CHUNK);
 	enum status st = txn_account(t, account, &ta, e);
 
 	if (st == ST_OK)
@@ -124,18 +134,21 @@ enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox, 
 	return ST_OK;
 }
 
-/* --- the end of an email --------------------------------------------------------------------------------------------------- */
-static void msgid_remove(struct store_txn *t, uint32_t account, uint64_t hash, uint64_t email)
+/* --- the end of an email ------------------------------------------------------------ */
+static void msgid_remove(struct store_txn *t, uint32_t account, uint64_t hash,
+			 uint64_t email)
 {
 	slice row;
 	struct row_msgid r;
 	struct skey k = key_msgid(account, hash);
 
-	if (hash && txn_get(t, skey_slice(&k), &row, NULL) == ST_OK && row_msgid_read(row, &r) && r.email == email)
+	if (hash && txn_get(t, skey_slice(&k), &row, NULL) == ST_OK &&
+	    row_msgid_read(row, &r) && r.email == email)
 		txn_del(t, skey_slice(&k));
 }
 
-enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email, struct err *e)
+enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email,
+			 struct err *e)
 {
 	slice row;
 	struct row_email r;

@@ -3,7 +3,7 @@
 
 #define FLAGS_ALL (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DRAFT | FLAG_DELETED)
 
-/* --- messages of a transaction ------------------------------------------------------------------------------------------ */
+/* --- messages of a transaction ------------------------------------------------------ */
 struct message_scan {
 	struct message_list *out;
 	const struct store_uids *uids;
@@ -31,12 +31,14 @@ static bool take_message(void *ctx, slice key, slice value)
 	return true;
 }
 
-static enum status messages_scan(struct store_txn *t, uint32_t account, uint32_t mbox, const struct store_uids *uids,
-				 struct message_list *out, struct err *e)
+static enum status messages_scan(struct store_txn *t, uint32_t account, uint32_t mbox,
+				 const struct store_uids *uids, struct message_list *out,
+				 struct err *e)
 {
 	struct message_scan sc = { .out = out, .uids = uids };
 	uint32_t last = uids->uid[uids->n - 1];
-	struct skey from = key_message(account, mbox, uids->uid[0]), to = key_messages(account, mbox);
+	struct skey from = key_message(account, mbox, uids->uid[0]),
+		    to = key_messages(account, mbox);
 
 	if (last == UINT32_MAX)
 		skey_next_prefix(&to);
@@ -48,13 +50,16 @@ static enum status messages_scan(struct store_txn *t, uint32_t account, uint32_t
 	return st == ST_OK && sc.bad ? damaged(e, "message") : st;
 }
 
-enum status txn_messages(struct store_txn *t, uint32_t account, uint32_t mbox, const struct store_uids *uids,
-			 struct message_list *out, struct err *e)
+enum status txn_messages(struct store_txn *t, uint32_t account, uint32_t mbox,
+			 const struct store_uids *uids, struct message_list *out,
+			 struct err *e)
 {
-	*out = (struct message_list){ .at = arena_array(t->a, uids->n + 1, sizeof(*out->at)) };
+	*out = (struct message_list){ .at = arena_array(t->a, uids->n + 1,
+							sizeof(*out->at)) };
 	if (uids->n == 0)
 		return ST_OK;
-	if (uids->n > 8 && (uids->uid[uids->n - 1] - uids->uid[0]) / 8 < uids->n) /* dense: one scan */
+	if (uids->n > 8 &&
+	    (uids->uid[uids->n - 1] - uids->uid[0]) / 8 < uids->n) /* dense: one scan */
 		return messages_scan(t, account, mbox, uids, out, e);
 	for (size_t i = 0; i < uids->n; i++) {
 		struct skey k = key_message(account, mbox, uids->uid[i]);
@@ -72,8 +77,9 @@ enum status txn_messages(struct store_txn *t, uint32_t account, uint32_t mbox, c
 	return ST_OK;
 }
 
-/* --- flags --------------------------------------------------------------------------------------------------------------- */
-static struct store_flags flags_apply(struct store_flags old, enum store_flag_op op, struct store_flags f)
+/* --- flags -------------------------------------------------------------------------- */
+static struct store_flags flags_apply(struct store_flags old, enum store_flag_op op,
+				      struct store_flags f)
 {
 	f.sys &= FLAGS_ALL;
 	switch (op) {
@@ -97,8 +103,8 @@ static void recount(struct hot_mbox *m, uint32_t old, uint32_t now)
 		m->row.deleted += now & FLAG_DELETED ? 1 : UINT32_MAX;
 }
 
-static void flags_put(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m, struct row_message *msg,
-		      struct store_flags now)
+static void flags_put(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+		      struct row_message *msg, struct store_flags now)
 {
 	recount(m, msg->row.flags.sys, now.sys);
 	msg->row.flags = now;
@@ -107,8 +113,9 @@ static void flags_put(struct store_txn *t, struct txn_account *ta, struct hot_mb
 	txn_log(t, ta, m, LOG_CHANGED, msg->row.uid);
 }
 
-static enum status mirror_one(struct store_txn *t, struct txn_account *ta, const struct place *at,
-			      struct store_flags now, struct err *e)
+static enum status mirror_one(struct store_txn *t, struct txn_account *ta,
+			      const struct place *at, struct store_flags now,
+			      struct err *e)
 {
 	struct hot_mbox *m;
 	struct row_message msg;
@@ -124,14 +131,15 @@ static enum status mirror_one(struct store_txn *t, struct txn_account *ta, const
 		return st == ST_NOT_FOUND ? ST_OK : st;
 	if (!row_message_read(row, at->uid, &msg))
 		return damaged(e, "message");
-	now.sys = (now.sys & ~(uint32_t)FLAG_DELETED) | (msg.row.flags.sys & FLAG_DELETED);
+	now.sys = (now.sys & ~(uint32_t)FLAG_DELETED) |
+		  (msg.row.flags.sys & FLAG_DELETED);
 	if (now.sys != msg.row.flags.sys || now.kw != msg.row.flags.kw)
 		flags_put(t, ta, m, &msg, now);
 	return ST_OK;
 }
 
-static enum status mirror(struct store_txn *t, struct txn_account *ta, uint32_t mbox, const struct row_message *msg,
-			  struct err *e)
+static enum status mirror(struct store_txn *t, struct txn_account *ta, uint32_t mbox,
+			  const struct row_message *msg, struct err *e)
 {
 	struct row_places p;
 	enum status st = places_of(t, ta->id, msg, mbox, &p, e);
@@ -142,22 +150,26 @@ static enum status mirror(struct store_txn *t, struct txn_account *ta, uint32_t 
 	return st;
 }
 
-static enum status change_one(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
-			      struct row_message *msg, enum store_flag_op op, struct store_flags flags, struct err *e)
+static enum status change_one(struct store_txn *t, struct txn_account *ta,
+			      struct hot_mbox *m, struct row_message *msg,
+			      enum store_flag_op op, struct store_flags flags,
+			      struct err *e)
 {
 	struct store_flags old = msg->row.flags, now = flags_apply(old, op, flags);
 
 	if (now.sys == old.sys && now.kw == old.kw)
 		return ST_OK;
 	flags_put(t, ta, m, msg, now);
-	if (!msg->placed || (now.kw == old.kw && ((now.sys ^ old.sys) & ~(uint32_t)FLAG_DELETED) == 0))
+	if (!msg->placed ||
+	    (now.kw == old.kw && ((now.sys ^ old.sys) & ~(uint32_t)FLAG_DELETED) == 0))
 		return ST_OK;
 	return mirror(t, ta, m->id, msg, e);
 }
 
-enum status store_flags_change(struct store_txn *t, uint32_t account, uint32_t mbox, const struct store_uids *uids,
-			       enum store_flag_op op, struct store_flags flags, struct store_row **out, size_t *out_n,
-			       struct err *e)
+enum status store_flags_change(struct store_txn *t, uint32_t account, uint32_t mbox,
+			       const struct store_uids *uids, enum store_flag_op op,
+			       struct store_flags flags, struct store_row **out,
+			       size_t *out_n, struct err *e)
 {
 	struct txn_account *ta;
 	struct hot_mbox *m;
@@ -165,7 +177,8 @@ enum status store_flags_change(struct store_txn *t, uint32_t account, uint32_t m
 	struct err why = { 0 };
 
 	if (uids->n > LIMIT_STORE_CHUNK)
-		return err_set(e, ERR_LIMIT, "at most %d messages at once", LIMIT_STORE_CHUNK);
+		return err_set(e, ERR_LIMIT, "at most %d messages at once",
+			       LIMIT_STORE_CHUNK);
 	enum status st = txn_account(t, account, &ta, e);
 
 	if (st == ST_OK)
@@ -192,8 +205,8 @@ enum status store_flags_change(struct store_txn *t, uint32_t account, uint32_t m
 	return ST_OK;
 }
 
-enum status store_take_recent(struct store_txn *t, uint32_t account, uint32_t mbox, uint32_t *out_first,
-			      struct err *e)
+enum status store_take_recent(struct store_txn *t, uint32_t account, uint32_t mbox,
+			      uint32_t *out_first, struct err *e)
 {
 	struct txn_account *ta;
 	struct hot_mbox *m;

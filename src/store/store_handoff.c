@@ -3,7 +3,8 @@
 
 #define HANDOFF_ROW_MAX (LIMIT_VALUE - 1024)
 
-enum status store_handoff_add(struct store_txn *t, struct intake *in, const struct store_place *where, struct err *e)
+enum status store_handoff_add(struct store_txn *t, struct intake *in,
+			      const struct store_place *where, struct err *e)
 {
 	struct message_source src;
 	struct row_handoff row = { .place = *where };
@@ -28,7 +29,8 @@ enum status store_handoff_add(struct store_txn *t, struct intake *in, const stru
 	txn_put_buf(t, skey_slice(&kh), &b);
 	txn_put_empty(t, skey_slice(&kr));
 	if (row.email.digest_kind == DIGEST_BLOB) {
-		struct skey kd = key_reference(&row.email.digest_blob, SCHEMA_HANDOFF, id);
+		struct skey kd =
+			key_reference(&row.email.digest_blob, SCHEMA_HANDOFF, id);
 
 		txn_put_empty(t, skey_slice(&kd));
 	}
@@ -66,7 +68,8 @@ static bool take_handoff(void *ctx, slice key, slice value)
 	return true;
 }
 
-static enum status handoff_file(struct store_txn *t, const struct handoff *h, bool *out_filed, struct err *e)
+static enum status handoff_file(struct store_txn *t, const struct handoff *h,
+				bool *out_filed, struct err *e)
 {
 	slice row;
 	struct row_handoff r;
@@ -80,21 +83,27 @@ static enum status handoff_file(struct store_txn *t, const struct handoff *h, bo
 		return st;
 	if (!row_handoff_read(row, &r))
 		return damaged(e, "hand-off");
-	struct message_source src = { .email = r.email, .message_id = r.message_id, .digest = r.email.digest };
+	struct message_source src = { .email = r.email,
+				      .message_id = r.message_id,
+				      .digest = r.email.digest };
 
 	st = add_message(t, &src, &r.place, NULL, e);
-	if (st == err_status(ERR_NO_MAILBOX) && r.place.mbox) { /* deleted meanwhile: INBOX */
+	if (st == err_status(ERR_NO_MAILBOX) &&
+	    r.place.mbox) { /* deleted meanwhile: INBOX */
 		r.place.mbox = 0;
 		st = add_message(t, &src, &r.place, NULL, e);
 	}
-	if (st != ST_OK && st != err_status(ERR_NO_ACCOUNT)) /* an account removed meanwhile takes its mail along */
+	if (st != ST_OK &&
+	    st != err_status(
+			  ERR_NO_ACCOUNT)) /* an account removed meanwhile takes its mail along */
 		return st;
 	struct skey kr = key_reference(&r.email.blob, SCHEMA_HANDOFF, h->id);
 
 	txn_del(t, skey_slice(&k));
 	txn_del(t, skey_slice(&kr));
 	if (r.email.digest_kind == DIGEST_BLOB) {
-		struct skey kd = key_reference(&r.email.digest_blob, SCHEMA_HANDOFF, h->id);
+		struct skey kd =
+			key_reference(&r.email.digest_blob, SCHEMA_HANDOFF, h->id);
 
 		txn_del(t, skey_slice(&kd));
 	}
@@ -104,10 +113,12 @@ static enum status handoff_file(struct store_txn *t, const struct handoff *h, bo
 
 #define HANDOFF_BATCH 64
 
-static enum status handoff_batch(struct store *s, size_t max, size_t *out_seen, size_t *out_filed, struct err *e)
+static enum status handoff_batch(struct store *s, size_t max, size_t *out_seen,
+				 size_t *out_filed, struct err *e)
 {
 	struct handoff list[HANDOFF_BATCH];
-	struct handoff_scan l = { .at = list, .max = max < HANDOFF_BATCH ? max : HANDOFF_BATCH };
+	struct handoff_scan l = { .at = list,
+				  .max = max < HANDOFF_BATCH ? max : HANDOFF_BATCH };
 	struct skey from = key_handoff_prefix(), to = from;
 	struct store_txn *t;
 	bool filed;
@@ -133,7 +144,8 @@ static enum status handoff_batch(struct store *s, size_t max, size_t *out_seen, 
 	return store_commit_wait(t, e);
 }
 
-enum status store_handoff_run(struct store *s, size_t max, size_t *out_done, struct err *e)
+enum status store_handoff_run(struct store *s, size_t max, size_t *out_done,
+			      struct err *e)
 {
 	size_t seen = 1, filed = 0;
 	enum status st = ST_OK;

@@ -81,7 +81,7 @@ struct store {
 	struct view_node *view[VIEW_BUCKETS];
 };
 
-/* --- transactions ------------------------------------------------------------------------------------------------- */
+/* --- transactions ------------------------------------------------------------------- */
 struct log_list { /* what a transaction did to one mailbox in one way */
 	enum log_op op;
 	uint32_t mbox;
@@ -140,7 +140,7 @@ uint32_t txn_uidvalidity(struct store_txn *t);
 enum status txn_begin_wait(struct store *s, const uint32_t *accounts, size_t n, struct store_txn **out,
 			   struct err *e) MUST_USE;
 
-/* --- hot rows --------------------------------------------------------------------------------------------------- */
+/* --- hot rows ----------------------------------------------------------------------- */
 struct hot *hot_new(uint32_t account);
 void hot_free(struct hot *h);
 struct hot *hot_take(struct store *s, uint32_t account); /* NULL: not there or void */
@@ -150,18 +150,18 @@ struct hot_mbox *hot_find(const struct hot *h, uint32_t mbox);
 struct hot_mbox *hot_add(struct hot *h, uint32_t mbox, const struct row_mbox *row); /* copies the name */
 void hot_rename(struct hot_mbox *m, slice name);
 
-/* --- publications ----------------------------------------------------------------------------------------------- */
+/* --- publications ------------------------------------------------------------------- */
 void watch_init(struct store *s);
 void watch_done(struct store *s);
 void watch_publish(struct store *s, uint32_t account, uint32_t mbox);
 
-/* --- views ------------------------------------------------------------------------------------------------------- */
+/* --- views -------------------------------------------------------------------------- */
 void view_init(struct store *s);
 void view_done(struct store *s);
 /* May a live view, or one being made, show what was expunged from this mailbox at modseq? uid 0: any message of it. */
 bool view_may_show(struct store *s, uint32_t account, uint32_t mbox, uint64_t modseq);
 
-/* --- addresses: store_address.c ----------------------------------------------------------------------------------- */
+/* --- addresses: store_address.c ----------------------------------------------------- */
 struct address {
 	slice local, domain; /* folded; domain in A-labels, empty for a bare local part */
 };
@@ -173,7 +173,7 @@ enum status directory_login(struct store *s, struct store_txn *t, struct arena *
 void resolve_init(struct store *s);
 void resolve_done(struct store *s);
 
-/* --- messages ------------------------------------------------------------------------------------------------------ */
+/* --- messages ----------------------------------------------------------------------- */
 /* What there is to know of a finished message, from an intake or a hand-off row. */
 struct message_source {
 	struct row_email email; /* blob, size, digest */
@@ -211,7 +211,7 @@ void places_put(struct store_txn *t, uint32_t account, uint64_t email, const str
 /* Removes an email that nothing shows any more, with its reference and thread rows. */
 enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email, struct err *e) MUST_USE;
 
-/* --- mailbox names -------------------------------------------------------------------------------------------------- */
+/* --- mailbox names ------------------------------------------------------------------ */
 bool name_is_valid(slice name, struct err *e); /* canonical */
 /* Walks the names; t may be NULL. out_found 0: not there. */
 enum status name_find(struct store *s, struct kv_txn *kt, struct arena *a, uint32_t account, slice name,

@@ -22,8 +22,8 @@ static bool take_keyword(void *ctx, slice key, slice value)
 	return true;
 }
 
-static enum status keywords_read(struct store *s, struct kv_txn *kt, uint32_t account, struct keyword_scan *l,
-				 struct err *e)
+static enum status keywords_read(struct store *s, struct kv_txn *kt, uint32_t account,
+				 struct keyword_scan *l, struct err *e)
 {
 	struct skey from = key_account_type(account, 'k'), to = from;
 
@@ -36,8 +36,8 @@ static enum status keywords_read(struct store *s, struct kv_txn *kt, uint32_t ac
 	return st == ST_OK && l->bad ? damaged(e, "keyword") : st;
 }
 
-enum status store_keywords(struct store *s, uint32_t account, struct arena *a, slice **out, size_t *out_n,
-			   struct err *e)
+enum status store_keywords(struct store *s, uint32_t account, struct arena *a,
+			   slice **out, size_t *out_n, struct err *e)
 {
 	struct keyword_scan l = { .a = a };
 	enum status st = keywords_read(s, NULL, account, &l, e);
@@ -57,7 +57,8 @@ static void hot_keyword_add(struct hot *h, slice name)
 	h->keyword[h->n_keywords++] = p;
 }
 
-static enum status keywords_load(struct store_txn *t, struct txn_account *ta, struct err *e)
+static enum status keywords_load(struct store_txn *t, struct txn_account *ta,
+				 struct err *e)
 {
 	struct keyword_scan l = { .a = t->a };
 
@@ -81,7 +82,8 @@ static bool keyword_is_valid(slice k)
 	return k.n > 0 && k.n <= LIMIT_KEYWORD;
 }
 
-enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keyword, unsigned *out, struct err *e)
+enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keyword,
+			      unsigned *out, struct err *e)
 {
 	struct txn_account *ta;
 	AUTO_BUF b;
@@ -102,7 +104,8 @@ enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keywo
 	if (!keyword_is_valid(keyword))
 		return err_set(e, ERR_CANNOT, "this is not a keyword");
 	if (h->n_keywords == LIMIT_KEYWORDS)
-		return err_set(e, ERR_LIMIT, "an account has at most %d keywords", LIMIT_KEYWORDS);
+		return err_set(e, ERR_LIMIT, "an account has at most %d keywords",
+			       LIMIT_KEYWORDS);
 	struct skey k = key_keyword(account, (uint8_t)h->n_keywords);
 
 	buf_init(&b, 256);

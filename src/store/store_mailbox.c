@@ -4,15 +4,24 @@
 static void fill(struct store_mailbox *out, uint32_t id, const struct row_mbox *r)
 {
 	*out = (struct store_mailbox){
-		.id = id, .parent = r->parent, .role = (enum store_role)r->role, .exists = r->exists,
-		.uidvalidity = r->uidvalidity, .uidnext = r->uidnext, .messages = r->messages, .unseen = r->unseen,
-		.deleted = r->deleted, .first_recent = r->first_recent, .modseq = r->modseq, .bytes = r->bytes,
+		.id = id,
+		.parent = r->parent,
+		.role = (enum store_role)r->role,
+		.exists = r->exists,
+		.uidvalidity = r->uidvalidity,
+		.uidnext = r->uidnext,
+		.messages = r->messages,
+		.unseen = r->unseen,
+		.deleted = r->deleted,
+		.first_recent = r->first_recent,
+		.modseq = r->modseq,
+		.bytes = r->bytes,
 		.name = r->name,
 	};
 }
 
-static enum status mbox_read(struct store *s, uint32_t account, uint32_t mbox, struct arena *a,
-			     struct row_mbox *out, struct err *e)
+static enum status mbox_read(struct store *s, uint32_t account, uint32_t mbox,
+			     struct arena *a, struct row_mbox *out, struct err *e)
 {
 	slice row;
 	struct skey k = key_mbox(account, mbox);
@@ -33,8 +42,8 @@ static bool any_row(void *ctx, slice key, slice value)
 	return false;
 }
 
-static enum status details(struct store *s, uint32_t account, struct arena *a, struct store_mailbox *m,
-			   struct err *e)
+static enum status details(struct store *s, uint32_t account, struct arena *a,
+			   struct store_mailbox *m, struct err *e)
 {
 	slice row;
 	struct skey from = key_account_type(account, 'F'), to;
@@ -53,8 +62,8 @@ static enum status details(struct store *s, uint32_t account, struct arena *a, s
 	return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-enum status store_mailbox_get(struct store *s, uint32_t account, uint32_t mbox, struct arena *a,
-			      struct store_mailbox *out, struct err *e)
+enum status store_mailbox_get(struct store *s, uint32_t account, uint32_t mbox,
+			      struct arena *a, struct store_mailbox *out, struct err *e)
 {
 	struct row_mbox r;
 	struct store_mailbox m;
@@ -75,8 +84,8 @@ enum status store_mailbox_get(struct store *s, uint32_t account, uint32_t mbox, 
 	return st;
 }
 
-enum status store_mailbox_find(struct store *s, uint32_t account, slice name, struct arena *a,
-			       struct store_mailbox *out, struct err *e)
+enum status store_mailbox_find(struct store *s, uint32_t account, slice name,
+			       struct arena *a, struct store_mailbox *out, struct err *e)
 {
 	uint32_t id;
 	struct row_mbox r;
@@ -99,7 +108,7 @@ enum status store_mailbox_find(struct store *s, uint32_t account, slice name, st
 	return st;
 }
 
-/* --- list -------------------------------------------------------------------------------------------------------------- */
+/* --- list --------------------------------------------------------------------------- */
 struct mbox_scan {
 	struct arena *a;
 	struct store_mailbox *at;
@@ -167,7 +176,8 @@ static void build_paths(struct mbox_scan *l)
 		if (up)
 			up->has_children = true;
 		for (int depth = 0; up && depth <= LIMIT_MAILBOX_DEPTH * 2; depth++) {
-			path[i] = arena_fmt(l->a, "%.*s/%.*s", FMT(up->name), FMT(path[i]));
+			path[i] =
+				arena_fmt(l->a, "%.*s/%.*s", FMT(up->name), FMT(path[i]));
 			up = by_id(l, l->n, up->parent);
 		}
 	}
@@ -195,7 +205,8 @@ static int name_order(slice x, slice y)
 
 static int mailbox_order(const void *x, const void *y)
 {
-	return name_order(((const struct store_mailbox *)x)->name, ((const struct store_mailbox *)y)->name);
+	return name_order(((const struct store_mailbox *)x)->name,
+			  ((const struct store_mailbox *)y)->name);
 }
 
 static bool take_subscription(void *ctx, slice key, slice value)
@@ -205,11 +216,13 @@ static bool take_subscription(void *ctx, slice key, slice value)
 	(void)value;
 	struct store_mailbox *m = scan_add(l);
 
-	*m = (struct store_mailbox){ .name = arena_dup(l->a, slice_from(key, 6)), .subscribed = true };
+	*m = (struct store_mailbox){ .name = arena_dup(l->a, slice_from(key, 6)),
+				     .subscribed = true };
 	return true;
 }
 
-static enum status scan_type(struct store *s, uint32_t account, char type, kv_row_fn fn, void *ctx, struct err *e)
+static enum status scan_type(struct store *s, uint32_t account, char type, kv_row_fn fn,
+			     void *ctx, struct err *e)
 {
 	struct skey from = key_account_type(account, type), to = from;
 
@@ -223,8 +236,10 @@ static enum status scan_type(struct store *s, uint32_t account, char type, kv_ro
 static void merge_subscriptions(struct mbox_scan *all, const struct mbox_scan *subs)
 {
 	for (size_t i = 0; i < subs->n; i++) {
-		struct store_mailbox *m =
-			all->n ? bsearch(&subs->at[i], all->at, all->n, sizeof(*all->at), mailbox_order) : NULL;
+		struct store_mailbox *m = all->n ? bsearch(&subs->at[i], all->at, all->n,
+							   sizeof(*all->at),
+							   mailbox_order)
+						 : NULL;
 
 		if (m)
 			m->subscribed = true;
@@ -241,8 +256,8 @@ static void merge_subscriptions(struct mbox_scan *all, const struct mbox_scan *s
 	}
 }
 
-enum status store_mailbox_list(struct store *s, uint32_t account, struct arena *a, struct store_mailbox **out,
-			       size_t *out_n, struct err *e)
+enum status store_mailbox_list(struct store *s, uint32_t account, struct arena *a,
+			       struct store_mailbox **out, size_t *out_n, struct err *e)
 {
 	struct mbox_scan all = { .a = a }, subs = { .a = a };
 	enum status st = scan_type(s, account, 'f', take_mbox, &all, e);

@@ -3,7 +3,8 @@
 
 #define MBOX_ID_BITS 24 /* below the epoch */
 
-static void mbox_start(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m, enum store_role role)
+static void mbox_start(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+		       enum store_role role)
 {
 	m->row.exists = true;
 	m->row.uidvalidity = txn_uidvalidity(t);
@@ -16,8 +17,9 @@ static void mbox_start(struct store_txn *t, struct txn_account *ta, struct hot_m
 		ta->hot->row.role[role] = m->id;
 }
 
-struct hot_mbox *txn_mbox_new(struct store_txn *t, struct txn_account *ta, uint32_t parent, slice name,
-			      enum store_role role, bool exists)
+struct hot_mbox *txn_mbox_new(struct store_txn *t, struct txn_account *ta,
+			      uint32_t parent, slice name, enum store_role role,
+			      bool exists)
 {
 	struct row_mbox r = { .parent = parent, .name = name };
 	uint32_t id = (t->s->format.epoch << MBOX_ID_BITS) | ta->hot->row.next_mbox++;
@@ -32,8 +34,9 @@ struct hot_mbox *txn_mbox_new(struct store_txn *t, struct txn_account *ta, uint3
 	return m;
 }
 
-/* --- create ----------------------------------------------------------------------------------------------------------- */
-static enum status role_is_free(const struct txn_account *ta, enum store_role role, struct err *e)
+/* --- create ------------------------------------------------------------------------- */
+static enum status role_is_free(const struct txn_account *ta, enum store_role role,
+				struct err *e)
 {
 	if (role != ROLE_NONE && (role >= SCHEMA_ROLES || ta->hot->row.role[role]))
 		return err_set(e, ERR_CANNOT, "there is already a mailbox for this use");
@@ -44,13 +47,14 @@ static enum status room_for(const struct txn_account *ta, size_t n, struct err *
 {
 	if (ta->hot->row.n_mbox + n > LIMIT_MAILBOXES ||
 	    ta->hot->row.next_mbox + n >= (1u << MBOX_ID_BITS))
-		return err_set(e, ERR_LIMIT, "an account has at most %d mailboxes", LIMIT_MAILBOXES);
+		return err_set(e, ERR_LIMIT, "an account has at most %d mailboxes",
+			       LIMIT_MAILBOXES);
 	return ST_OK;
 }
 
 /* The parents of path that are missing are made; *path becomes the last component. */
-static enum status parents_make(struct store_txn *t, struct txn_account *ta, slice *path, uint32_t *out_parent,
-				struct err *e)
+static enum status parents_make(struct store_txn *t, struct txn_account *ta, slice *path,
+				uint32_t *out_parent, struct err *e)
 {
 	uint32_t at = 0;
 
@@ -69,8 +73,8 @@ static enum status parents_make(struct store_txn *t, struct txn_account *ta, sli
 	return ST_OK;
 }
 
-enum status store_mailbox_create(struct store_txn *t, uint32_t account, slice name, enum store_role role,
-				 uint32_t *out_id, struct err *e)
+enum status store_mailbox_create(struct store_txn *t, uint32_t account, slice name,
+				 enum store_role role, uint32_t *out_id, struct err *e)
 {
 	struct txn_account *ta;
 	struct hot_mbox *m = NULL;
@@ -107,7 +111,7 @@ enum status store_mailbox_create(struct store_txn *t, uint32_t account, slice na
 	return ST_OK;
 }
 
-/* --- children ---------------------------------------------------------------------------------------------------------- */
+/* --- children ----------------------------------------------------------------------- */
 struct child_scan {
 	struct arena *a;
 	uint32_t *id;
@@ -133,18 +137,20 @@ static bool take_child(void *ctx, slice key, slice value)
 	return true;
 }
 
-static enum status children_of(struct store_txn *t, uint32_t account, uint32_t mbox, struct child_scan *out,
-			       struct err *e)
+static enum status children_of(struct store_txn *t, uint32_t account, uint32_t mbox,
+			       struct child_scan *out, struct err *e)
 {
 	struct kv_range r = { .from = key_name(t->a, account, mbox, slice_make("", 0)),
-			      .to = key_name(t->a, account, mbox + 1, slice_make("", 0)) };
+			      .to = key_name(t->a, account, mbox + 1,
+					     slice_make("", 0)) };
 
 	*out = (struct child_scan){ .a = t->a };
 	return kv_scan(t->s->kv, t->kt, &r, take_child, out, e);
 }
 
 /* Hangs mailbox m below another parent or name. */
-static void relink(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m, uint32_t parent, slice name)
+static void relink(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+		   uint32_t parent, slice name)
 {
 	slice kept = arena_dup(t->a, name);
 
@@ -155,8 +161,9 @@ static void relink(struct store_txn *t, struct txn_account *ta, struct hot_mbox 
 	txn_log_mailbox(t, ta, m->id);
 }
 
-static enum status children_move(struct store_txn *t, struct txn_account *ta, const struct child_scan *l,
-				 uint32_t parent, struct err *e)
+static enum status children_move(struct store_txn *t, struct txn_account *ta,
+				 const struct child_scan *l, uint32_t parent,
+				 struct err *e)
 {
 	for (size_t i = 0; i < l->n; i++) {
 		struct hot_mbox *m;
@@ -169,7 +176,7 @@ static enum status children_move(struct store_txn *t, struct txn_account *ta, co
 	return ST_OK;
 }
 
-/* --- delete ------------------------------------------------------------------------------------------------------------ */
+/* --- delete ------------------------------------------------------------------------- */
 /* The mailbox is unlinked at once; its messages are cleared by the sweep when no view shows them any more. */
 static void mbox_unlink(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m)
 {
@@ -190,8 +197,9 @@ static void mbox_unlink(struct store_txn *t, struct txn_account *ta, struct hot_
 	txn_log_mailbox(t, ta, m->id);
 }
 
-static enum status mbox_named(struct store_txn *t, uint32_t account, slice path, struct txn_account **out_ta,
-			      struct hot_mbox **out, struct err *e)
+static enum status mbox_named(struct store_txn *t, uint32_t account, slice path,
+			      struct txn_account **out_ta, struct hot_mbox **out,
+			      struct err *e)
 {
 	uint32_t id;
 	enum status st = txn_account(t, account, out_ta, e);
@@ -205,7 +213,8 @@ static enum status mbox_named(struct store_txn *t, uint32_t account, slice path,
 	return txn_mbox_any(t, *out_ta, id, out, e);
 }
 
-enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice name, struct err *e)
+enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice name,
+				 struct err *e)
 {
 	struct txn_account *ta;
 	struct hot_mbox *m;
@@ -228,15 +237,18 @@ enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice na
 		return ST_OK;
 	}
 	/* The name stays for its children, with another id: the old one's messages are cleared behind its back. */
-	struct hot_mbox *name_only = txn_mbox_new(t, ta, m->row.parent, m->row.name, ROLE_NONE, false);
+	struct hot_mbox *name_only =
+		txn_mbox_new(t, ta, m->row.parent, m->row.name, ROLE_NONE, false);
 
 	mbox_unlink(t, ta, m);
 	st = children_move(t, ta, &kids, name_only->id, e);
-	return st == ST_OK ? ST_OK : txn_break(t, e ? e : &(struct err){ .code = ERR_IO });
+	return st == ST_OK ? ST_OK
+			   : txn_break(t, e ? e : &(struct err){ .code = ERR_IO });
 }
 
-/* --- rename ------------------------------------------------------------------------------------------------------------ */
-static enum status target_is_free(struct store_txn *t, uint32_t account, slice to, struct err *e)
+/* --- rename ------------------------------------------------------------------------- */
+static enum status target_is_free(struct store_txn *t, uint32_t account, slice to,
+				  struct err *e)
 {
 	uint32_t found;
 
@@ -249,7 +261,8 @@ static enum status target_is_free(struct store_txn *t, uint32_t account, slice t
 	return st;
 }
 
-enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice from, slice to, struct err *e)
+enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice from,
+				 slice to, struct err *e)
 {
 	struct txn_account *ta;
 	struct hot_mbox *m;
@@ -263,7 +276,8 @@ enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice fr
 		st = room_for(ta, LIMIT_MAILBOX_DEPTH, e);
 	if (st != ST_OK)
 		return st;
-	if (slice_eq(old, SL("INBOX"))) { /* RFC 3501 6.3.5: its messages go, it and its children stay */
+	if (slice_eq(old,
+		     SL("INBOX"))) { /* RFC 3501 6.3.5: its messages go, it and its children stay */
 		uint32_t made;
 
 		st = store_mailbox_create(t, account, path, ROLE_NONE, &made, e);
@@ -278,8 +292,9 @@ enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice fr
 	return ST_OK;
 }
 
-/* --- subscribe --------------------------------------------------------------------------------------------------------- */
-enum status store_mailbox_subscribe(struct store_txn *t, uint32_t account, slice name, bool on, struct err *e)
+/* --- subscribe ---------------------------------------------------------------------- */
+enum status store_mailbox_subscribe(struct store_txn *t, uint32_t account, slice name,
+				    bool on, struct err *e)
 {
 	struct txn_account *ta;
 	slice path = name_canonical(t->a, name), row;

@@ -41,22 +41,28 @@ bool name_is_valid(slice name, struct err *e)
 		slice c = slice_cut(&name, '/');
 
 		if (!component_is_valid(c)) {
-			(void)err_set(e, ERR_CANNOT, "a mailbox name has no empty parts and no control characters");
+			(void)err_set(
+				e, ERR_CANNOT,
+				"a mailbox name has no empty parts and no control characters");
 			return false;
 		}
 		if (++depth > LIMIT_MAILBOX_DEPTH) {
-			(void)err_set(e, ERR_LIMIT, "mailboxes do not nest deeper than %d", LIMIT_MAILBOX_DEPTH);
+			(void)err_set(e, ERR_LIMIT,
+				      "mailboxes do not nest deeper than %d",
+				      LIMIT_MAILBOX_DEPTH);
 			return false;
 		}
 	}
 	return true;
 }
 
-enum status name_child(struct store *s, struct kv_txn *kt, struct arena *a, uint32_t account, uint32_t parent,
-		       slice component, uint32_t *out_found, struct err *e)
+enum status name_child(struct store *s, struct kv_txn *kt, struct arena *a,
+		       uint32_t account, uint32_t parent, slice component,
+		       uint32_t *out_found, struct err *e)
 {
 	slice row;
-	enum status st = kv_get(s->kv, kt, key_name(a, account, parent, component), a, &row, e);
+	enum status st =
+		kv_get(s->kv, kt, key_name(a, account, parent, component), a, &row, e);
 
 	if (st == ST_NOT_FOUND) {
 		*out_found = 0;
@@ -72,7 +78,8 @@ enum status name_child(struct store *s, struct kv_txn *kt, struct arena *a, uint
 	return r.bad || !*out_found ? damaged(e, "name") : ST_OK;
 }
 
-void name_put(struct store_txn *t, uint32_t account, uint32_t parent, slice component, uint32_t mbox)
+void name_put(struct store_txn *t, uint32_t account, uint32_t parent, slice component,
+	      uint32_t mbox)
 {
 	AUTO_BUF b;
 
@@ -82,8 +89,8 @@ void name_put(struct store_txn *t, uint32_t account, uint32_t parent, slice comp
 	txn_put_buf(t, key_name(t->a, account, parent, component), &b);
 }
 
-enum status name_find(struct store *s, struct kv_txn *kt, struct arena *a, uint32_t account, slice name,
-		      uint32_t *out_found, struct err *e)
+enum status name_find(struct store *s, struct kv_txn *kt, struct arena *a,
+		      uint32_t account, slice name, uint32_t *out_found, struct err *e)
 {
 	uint32_t at = 0;
 

@@ -3,7 +3,8 @@
 
 enum status damaged(struct err *e, const char *what)
 {
-	return err_set(e, ERR_CORRUPT, "the store is damaged: a row of kind '%s' cannot be read", what);
+	return err_set(e, ERR_CORRUPT,
+		       "the store is damaged: a row of kind '%s' cannot be read", what);
 }
 
 static enum status format_make(struct store *s, struct err *e)
@@ -16,7 +17,9 @@ static enum status format_make(struct store *s, struct err *e)
 	if (st != ST_OK)
 		return st;
 	s->format = (struct row_format){
-		.format = SCHEMA_FORMAT, .epoch = 1, .created = clock_now_s(s->clock),
+		.format = SCHEMA_FORMAT,
+		.epoch = 1,
+		.created = clock_now_s(s->clock),
 	};
 	random_bytes(&s->format.k0, sizeof(s->format.k0));
 	random_bytes(&s->format.k1, sizeof(s->format.k1));
@@ -48,13 +51,16 @@ static enum status format_check(struct store *s, struct err *e)
 	if (!row_format_read(row, &s->format))
 		return damaged(e, "format");
 	if (s->format.format > SCHEMA_FORMAT)
-		return err_set(e, ERR_CANNOT,
-			       "this data was written by a newer Facteur (format %u); this program knows format %u and "
-			       "leaves it alone",
-			       s->format.format, SCHEMA_FORMAT);
+		return err_set(
+			e, ERR_CANNOT,
+			"this data was written by a newer Facteur (format %u); this program knows format %u and "
+			"leaves it alone",
+			s->format.format, SCHEMA_FORMAT);
 	if (s->format.format < SCHEMA_FORMAT)
-		return err_set(e, ERR_CANNOT, "this data has format %u, which is not known any more (now: %u)",
-			       s->format.format, SCHEMA_FORMAT);
+		return err_set(
+			e, ERR_CANNOT,
+			"this data has format %u, which is not known any more (now: %u)",
+			s->format.format, SCHEMA_FORMAT);
 	return ST_OK;
 }
 
@@ -81,7 +87,8 @@ static enum status uidvalidity_find(struct store *s, struct err *e)
 	return st;
 }
 
-enum status store_open(struct kv *kv, const struct clock *clock, struct store **out, struct err *e)
+enum status store_open(struct kv *kv, const struct clock *clock, struct store **out,
+		       struct err *e)
 {
 	struct store *s = mem_new(sizeof(*s));
 

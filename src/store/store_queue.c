@@ -3,8 +3,9 @@
 
 #define QUEUE_ROW_MAX (LIMIT_VALUE - 1024)
 
-enum status store_queue_add(struct store_txn *t, struct intake *in, const struct store_queue_entry *entry,
-			    uint64_t *out_id, struct err *e)
+enum status store_queue_add(struct store_txn *t, struct intake *in,
+			    const struct store_queue_entry *entry, uint64_t *out_id,
+			    struct err *e)
 {
 	struct row_directory *d;
 	struct store_queue_entry row = *entry;
@@ -25,7 +26,8 @@ enum status store_queue_add(struct store_txn *t, struct intake *in, const struct
 	buf_init(&b, QUEUE_ROW_MAX);
 	row_queue_write(&b, &row);
 	if (b.full)
-		return err_set(e, ERR_LIMIT, "too many recipients for one entry of the queue");
+		return err_set(e, ERR_LIMIT,
+			       "too many recipients for one entry of the queue");
 	d->last_queue++;
 	t->directory_dirty = true;
 	struct skey kq = key_queue(row.id), kd = key_queue_due(row.due, row.id);
@@ -66,8 +68,8 @@ static bool take_entry(void *ctx, slice key, slice value)
 	return !l->bad;
 }
 
-enum status store_queue_list(struct store *s, size_t max, struct arena *a, struct store_queue_entry **out,
-			     size_t *out_n, struct err *e)
+enum status store_queue_list(struct store *s, size_t max, struct arena *a,
+			     struct store_queue_entry **out, size_t *out_n, struct err *e)
 {
 	struct queue_scan l = { .a = a, .max = max };
 	struct skey from = key_queue_prefix(), to = from;

@@ -27,16 +27,21 @@ static struct resolve_slot *slot_of(struct store *s, slice folded)
 	return &s->resolve[siphash(&s->table_key, folded) % RESOLVE_SLOTS];
 }
 
-static bool cache_find(struct store *s, slice folded, uint64_t gen, struct arena *a, struct store_recipient *out)
+static bool cache_find(struct store *s, slice folded, uint64_t gen, struct arena *a,
+		       struct store_recipient *out)
 {
 	bool found = false;
 
 	pthread_mutex_lock(&s->resolve_lock);
 	struct resolve_slot *r = slot_of(s, folded);
 
-	if (r->address && r->gen == gen && slice_eq(slice_make(r->address, r->n), folded)) {
+	if (r->address && r->gen == gen &&
+	    slice_eq(slice_make(r->address, r->n), folded)) {
 		*out = (struct store_recipient){
-			r->what, r->disabled, r->account, arena_dup(a, slice_make(r->own, r->n_own)),
+			r->what,
+			r->disabled,
+			r->account,
+			arena_dup(a, slice_make(r->own, r->n_own)),
 		};
 		found = true;
 	}
@@ -53,15 +58,22 @@ static char *heap_dup(slice s)
 	return p;
 }
 
-static void cache_add(struct store *s, slice folded, uint64_t gen, const struct store_recipient *v)
+static void cache_add(struct store *s, slice folded, uint64_t gen,
+		      const struct store_recipient *v)
 {
 	pthread_mutex_lock(&s->resolve_lock);
 	struct resolve_slot *r = slot_of(s, folded);
 
 	slot_clear(r);
 	*r = (struct resolve_slot){
-		.gen = gen, .address = heap_dup(folded), .n = folded.n, .what = v->what, .disabled = v->disabled,
-		.account = v->account, .own = heap_dup(v->address), .n_own = v->address.n,
+		.gen = gen,
+		.address = heap_dup(folded),
+		.n = folded.n,
+		.what = v->what,
+		.disabled = v->disabled,
+		.account = v->account,
+		.own = heap_dup(v->address),
+		.n_own = v->address.n,
 	};
 	pthread_mutex_unlock(&s->resolve_lock);
 }
@@ -71,7 +83,8 @@ static bool is_role_name(slice local)
 	return slice_eq(local, SL("postmaster")) || slice_eq(local, SL("abuse"));
 }
 
-static enum status domain_known(struct store *s, struct arena *a, slice domain, bool *out, struct err *e)
+static enum status domain_known(struct store *s, struct arena *a, slice domain, bool *out,
+				struct err *e)
 {
 	slice row;
 	enum status st = kv_get(s->kv, NULL, key_domain(a, domain), a, &row, e);
@@ -80,7 +93,8 @@ static enum status domain_known(struct store *s, struct arena *a, slice domain, 
 	return st == ST_NOT_FOUND ? ST_OK : st;
 }
 
-static enum status admin_of(struct store *s, struct arena *a, uint32_t *out, struct err *e)
+static enum status admin_of(struct store *s, struct arena *a, uint32_t *out,
+			    struct err *e)
 {
 	slice row;
 	struct row_directory d;
@@ -96,8 +110,8 @@ static enum status admin_of(struct store *s, struct arena *a, uint32_t *out, str
 }
 
 /* The account behind an id: its address and whether it is disabled. ST_NOT_FOUND when it is gone. */
-static enum status account_named(struct store *s, struct arena *a, uint32_t account, struct store_recipient *out,
-				 struct err *e)
+static enum status account_named(struct store *s, struct arena *a, uint32_t account,
+				 struct store_recipient *out, struct err *e)
 {
 	slice own;
 	struct address addr;
@@ -116,12 +130,14 @@ static enum status account_named(struct store *s, struct arena *a, uint32_t acco
 	return ST_OK;
 }
 
-static enum status resolve_local(struct store *s, struct arena *a, const struct address *addr,
-				 struct store_recipient *out, struct err *e)
+static enum status resolve_local(struct store *s, struct arena *a,
+				 const struct address *addr, struct store_recipient *out,
+				 struct err *e)
 {
 	struct row_login login;
 	uint32_t account;
-	enum status st = addr->domain.n ? directory_login(s, NULL, a, addr, &login, e) : ST_NOT_FOUND;
+	enum status st = addr->domain.n ? directory_login(s, NULL, a, addr, &login, e)
+					: ST_NOT_FOUND;
 
 	if (st == ST_OK) {
 		account = login.account;
@@ -135,11 +151,14 @@ static enum status resolve_local(struct store *s, struct arena *a, const struct 
 	return account ? account_named(s, a, account, out, e) : ST_NOT_FOUND;
 }
 
-static enum status resolve_read(struct store *s, struct arena *a, const struct address *addr,
-				struct store_recipient *out, struct err *e)
+static enum status resolve_read(struct store *s, struct arena *a,
+				const struct address *addr, struct store_recipient *out,
+				struct err *e)
 {
-	bool known = slice_eq(addr->local, SL("postmaster")); /* alone: RFC 5321 4.1.1.3 */
-	enum status st = addr->domain.n ? domain_known(s, a, addr->domain, &known, e) : ST_OK;
+	bool known =
+		slice_eq(addr->local, SL("postmaster")); /* alone: RFC 5321 4.1.1.3 */
+	enum status st = addr->domain.n ? domain_known(s, a, addr->domain, &known, e)
+					: ST_OK;
 
 	if (st != ST_OK)
 		return st;
@@ -155,12 +174,13 @@ static enum status resolve_read(struct store *s, struct arena *a, const struct a
 	return st;
 }
 
-enum status store_resolve(struct store *s, slice address, struct arena *a, struct store_recipient *out,
-			  struct err *e)
+enum status store_resolve(struct store *s, slice address, struct arena *a,
+			  struct store_recipient *out, struct err *e)
 {
 	struct address addr;
 	struct store_recipient r = { 0 };
-	uint64_t gen = atomic_load(&s->directory_gen); /* before the reads: what changes meanwhile voids the answer */
+	uint64_t gen = atomic_load(
+		&s->directory_gen); /* before the reads: what changes meanwhile voids the answer */
 
 	if (!address_fold(a, address, &addr)) {
 		*out = (struct store_recipient){ .what = STORE_UNKNOWN_DOMAIN };
@@ -198,5 +218,6 @@ bool store_may_send_as(struct store *s, uint32_t account, slice address)
 
 	arena_init(&a);
 	return account && slice_chr(address, '@', 0) < address.n &&
-	       store_resolve(s, address, &a, &r, NULL) == ST_OK && r.what == STORE_LOCAL && r.account == account;
+	       store_resolve(s, address, &a, &r, NULL) == ST_OK &&
+	       r.what == STORE_LOCAL && r.account == account;
 }

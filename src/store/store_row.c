@@ -3,7 +3,7 @@
 #include "mime/mime_parse.h"
 #include "store/store_int.h"
 
-/* --- rows ---------------------------------------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------- */
 struct row_scan {
 	store_row_fn fn;
 	void *ctx;
@@ -22,11 +22,12 @@ static bool take_row(void *ctx, slice key, slice value)
 	return sc->fn(sc->ctx, &m.row);
 }
 
-enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from, uint32_t to, store_row_fn fn,
-		       void *ctx, struct err *e)
+enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from,
+		       uint32_t to, store_row_fn fn, void *ctx, struct err *e)
 {
 	struct row_scan sc = { fn, ctx, false };
-	struct skey kf = key_message(account, mbox, from), kt = key_messages(account, mbox);
+	struct skey kf = key_message(account, mbox, from),
+		    kt = key_messages(account, mbox);
 
 	if (from > to)
 		return ST_OK;
@@ -40,8 +41,8 @@ enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_
 	return st == ST_OK && sc.bad ? damaged(e, "message") : st;
 }
 
-enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid, struct store_row *out,
-			  struct err *e)
+enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid,
+			  struct store_row *out, struct err *e)
 {
 	AUTO_ARENA a;
 	slice row;
@@ -61,8 +62,8 @@ enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint
 	return ST_OK;
 }
 
-enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid, struct store_row *out,
-			   struct err *e)
+enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox,
+			    uint32_t uid, struct store_row *out, struct err *e)
 {
 	AUTO_ARENA a;
 	slice row;
@@ -84,12 +85,12 @@ enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox, ui
 	return ST_OK;
 }
 
-/* --- emails -------------------------------------------------------------------------------------------------------------- */
+/* --- emails ------------------------------------------------------------------------- */
 #define PARSE_PIECE (256u << 10)
 
 /* The digest of a blob that was parsed by an older version. */
-static enum status digest_again(struct store *s, const struct row_email *r, struct arena *a, slice *out,
-				struct err *e)
+static enum status digest_again(struct store *s, const struct row_email *r,
+				struct arena *a, slice *out, struct err *e)
 {
 	AUTO_ARENA tree;
 	AUTO_BUF b;
@@ -101,7 +102,8 @@ static enum status digest_again(struct store *s, const struct row_email *r, stru
 	struct mime_parser *p = mime_parser_new(&tree);
 
 	for (uint64_t off = 0; off < r->blob_size && st == ST_OK;) {
-		size_t n = r->blob_size - off < PARSE_PIECE ? (size_t)(r->blob_size - off) : PARSE_PIECE;
+		size_t n = r->blob_size - off < PARSE_PIECE ? (size_t)(r->blob_size - off)
+							    : PARSE_PIECE;
 
 		st = kv_blob_read(s->kv, &r->blob, off, piece, n, e);
 		if (st == ST_OK)
@@ -119,13 +121,15 @@ static enum status digest_again(struct store *s, const struct row_email *r, stru
 	return ST_OK;
 }
 
-static enum status digest_of(struct store *s, const struct row_email *r, struct arena *a, slice *out, struct err *e)
+static enum status digest_of(struct store *s, const struct row_email *r, struct arena *a,
+			     slice *out, struct err *e)
 {
 	slice d = r->digest;
 
 	if (r->digest_kind == DIGEST_BLOB && r->digest_size <= MIME_DIGEST_MAX) {
 		char *p = arena_alloc(a, (size_t)r->digest_size);
-		enum status st = kv_blob_read(s->kv, &r->digest_blob, 0, p, (size_t)r->digest_size, e);
+		enum status st = kv_blob_read(s->kv, &r->digest_blob, 0, p,
+					      (size_t)r->digest_size, e);
 
 		if (st != ST_OK)
 			return st;
@@ -137,8 +141,8 @@ static enum status digest_of(struct store *s, const struct row_email *r, struct 
 	return ST_OK;
 }
 
-enum status store_email_get(struct store *s, uint32_t account, uint64_t email, struct arena *a,
-			    struct store_email *out, struct err *e)
+enum status store_email_get(struct store *s, uint32_t account, uint64_t email,
+			    struct arena *a, struct store_email *out, struct err *e)
 {
 	slice row, digest;
 	struct row_email r;
@@ -155,14 +159,21 @@ enum status store_email_get(struct store *s, uint32_t account, uint64_t email, s
 	if (st != ST_OK)
 		return st;
 	*out = (struct store_email){
-		.id = r.reported ? r.reported : email, .thread = r.thread, .prefix = r.prefix, .blob = r.blob,
-		.blob_size = r.blob_size, .digest = digest, .preview = r.preview, .received = r.received,
+		.id = r.reported ? r.reported : email,
+		.thread = r.thread,
+		.prefix = r.prefix,
+		.blob = r.blob,
+		.blob_size = r.blob_size,
+		.digest = digest,
+		.preview = r.preview,
+		.received = r.received,
 	};
 	return ST_OK;
 }
 
-static enum status body_read(struct store *s, slice prefix, const struct blob_id *blob, uint64_t blob_size,
-			     uint64_t off, char *dst, size_t n, struct err *e)
+static enum status body_read(struct store *s, slice prefix, const struct blob_id *blob,
+			     uint64_t blob_size, uint64_t off, char *dst, size_t n,
+			     struct err *e)
 {
 	uint64_t end;
 
@@ -179,13 +190,13 @@ static enum status body_read(struct store *s, slice prefix, const struct blob_id
 	return n ? kv_blob_read(s->kv, blob, off - prefix.n, dst, n, e) : ST_OK;
 }
 
-enum status store_email_read(struct store *s, const struct store_email *m, uint64_t off, void *dst, size_t n,
-			     struct err *e)
+enum status store_email_read(struct store *s, const struct store_email *m, uint64_t off,
+			     void *dst, size_t n, struct err *e)
 {
 	return body_read(s, m->prefix, &m->blob, m->blob_size, off, dst, n, e);
 }
 
-/* --- bodies for output chains --------------------------------------------------------------------------------------------- */
+/* --- bodies for output chains ------------------------------------------------------- */
 struct store_body {
 	_Atomic unsigned refs;
 	struct store *s;
@@ -209,9 +220,11 @@ struct store_body *store_body_new(struct store *s, const struct store_email *m)
 	return b;
 }
 
-enum status store_body_read(struct store_body *b, uint64_t off, void *dst, size_t n, struct err *e)
+enum status store_body_read(struct store_body *b, uint64_t off, void *dst, size_t n,
+			    struct err *e)
 {
-	return body_read(b->s, slice_make(b->prefix, b->n_prefix), &b->blob, b->blob_size, off, dst, n, e);
+	return body_read(b->s, slice_make(b->prefix, b->n_prefix), &b->blob, b->blob_size,
+			 off, dst, n, e);
 }
 
 void store_body_ref(struct store_body *b)

@@ -31,7 +31,7 @@ static bool take_gone(void *ctx, slice key, slice value)
 	return true;
 }
 
-/* --- expunged messages ------------------------------------------------------------------------------------------------------ */
+/* --- expunged messages -------------------------------------------------------------- */
 struct sweep {
 	struct store *s;
 	uint32_t account;
@@ -48,8 +48,8 @@ static bool is_held(const struct sweep *w, uint64_t email)
 	return false;
 }
 
-static enum status gone_read(struct store_txn *t, const struct gone_key *g, struct row_gone *out, bool *out_found,
-			     struct err *e)
+static enum status gone_read(struct store_txn *t, const struct gone_key *g,
+			     struct row_gone *out, bool *out_found, struct err *e)
 {
 	slice row;
 	struct skey k = key_gone(g->account, g->mbox, g->uid);
@@ -63,8 +63,8 @@ static enum status gone_read(struct store_txn *t, const struct gone_key *g, stru
 	return row_gone_read(row, g->uid, out) ? ST_OK : damaged(e, "expunged");
 }
 
-static enum status sweep_messages(struct sweep *w, struct store_txn *t, const struct gone_key *at, size_t n,
-				  struct err *e)
+static enum status sweep_messages(struct sweep *w, struct store_txn *t,
+				  const struct gone_key *at, size_t n, struct err *e)
 {
 	struct row_gone *rows = arena_array(t->a, n + 1, sizeof(*rows));
 	bool *found = arena_array(t->a, n + 1, sizeof(bool));
@@ -76,7 +76,8 @@ static enum status sweep_messages(struct sweep *w, struct store_txn *t, const st
 
 		if (st != ST_OK)
 			return st;
-		if (found[i] && view_may_show(w->s, w->account, at[i].mbox, rows[i].modseq)) {
+		if (found[i] &&
+		    view_may_show(w->s, w->account, at[i].mbox, rows[i].modseq)) {
 			w->held[w->n_held++] = rows[i].msg.row.email;
 			found[i] = false;
 		}
@@ -97,7 +98,7 @@ static enum status sweep_messages(struct sweep *w, struct store_txn *t, const st
 	return ST_OK;
 }
 
-/* --- deleted mailboxes ------------------------------------------------------------------------------------------------------- */
+/* --- deleted mailboxes -------------------------------------------------------------- */
 struct clear_scan {
 	struct arena *a;
 	struct row_message *at;
@@ -119,10 +120,12 @@ static bool take_clear(void *ctx, slice key, slice value)
 	return true;
 }
 
-static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t mbox, struct err *e)
+static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t mbox,
+				 struct err *e)
 {
 	struct clear_scan l = { .a = t->a };
-	struct skey from = key_messages(w->account, mbox), to = from, gone = key_gone_mbox(w->account, mbox);
+	struct skey from = key_messages(w->account, mbox), to = from,
+		    gone = key_gone_mbox(w->account, mbox);
 
 	if (view_may_show(w->s, w->account, mbox, UINT64_MAX))
 		return ST_OK;
@@ -150,7 +153,7 @@ static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t 
 	return ST_OK;
 }
 
-/* --- removed accounts --------------------------------------------------------------------------------------------------------- */
+/* --- removed accounts --------------------------------------------------------------- */
 struct purge_scan {
 	struct store_txn *t;
 	uint32_t account;
@@ -165,7 +168,8 @@ static bool take_purge(void *ctx, slice key, slice value)
 	if (p->n == SWEEP_BATCH)
 		return false;
 	p->n++;
-	if (key.n == 14 && key.p[0] == 'A' && key.p[5] == 'e' && row_email_read(value, &r)) {
+	if (key.n == 14 && key.p[0] == 'A' && key.p[5] == 'e' &&
+	    row_email_read(value, &r)) {
 		struct rd id = rd_init(slice_from(key, 6));
 		uint64_t email = rd_u64(&id);
 		struct skey kr = key_reference(&r.blob, p->account, email);
@@ -181,7 +185,8 @@ static bool take_purge(void *ctx, slice key, slice value)
 	return true;
 }
 
-static enum status purge(struct purge_scan *p, struct skey from, struct skey to, struct err *e)
+static enum status purge(struct purge_scan *p, struct skey from, struct skey to,
+			 struct err *e)
 {
 	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
 
@@ -191,7 +196,8 @@ static enum status purge(struct purge_scan *p, struct skey from, struct skey to,
 static enum status sweep_account(struct sweep *w, struct store_txn *t, struct err *e)
 {
 	struct purge_scan p = { .t = t, .account = w->account };
-	struct skey from = key_account_prefix(w->account), to = from, gone = key_gone_account(w->account);
+	struct skey from = key_account_prefix(w->account), to = from,
+		    gone = key_gone_account(w->account);
 	struct skey first = key_gone(w->account, 0, 0), end;
 
 	skey_next_prefix(&to);
@@ -209,7 +215,7 @@ static enum status sweep_account(struct sweep *w, struct store_txn *t, struct er
 	return st;
 }
 
-/* --- UIDVALIDITY -------------------------------------------------------------------------------------------------------------- */
+/* --- UIDVALIDITY -------------------------------------------------------------------- */
 struct value_scan {
 	uint32_t at[SWEEP_BATCH];
 	size_t n;
@@ -249,8 +255,9 @@ static enum status sweep_uidvalidity(struct store *s, struct err *e)
 	return store_commit_wait(t, e);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------------------------ */
-static enum status sweep_one(struct sweep *w, struct store_txn *t, const struct gone_key *at, size_t n, struct err *e)
+/* --- the whole ---------------------------------------------------------------------- */
+static enum status sweep_one(struct sweep *w, struct store_txn *t,
+			     const struct gone_key *at, size_t n, struct err *e)
 {
 	size_t first_x = 0;
 
@@ -267,7 +274,8 @@ static enum status sweep_one(struct sweep *w, struct store_txn *t, const struct 
 	return sweep_messages(w, t, at + first_x, n - first_x, e);
 }
 
-static enum status sweep_batch(struct store *s, const struct gone_key *at, size_t n, size_t *out_done, struct err *e)
+static enum status sweep_batch(struct store *s, const struct gone_key *at, size_t n,
+			       size_t *out_done, struct err *e)
 {
 	struct sweep w = { .s = s, .account = at[0].account };
 	struct store_txn *t;
@@ -289,9 +297,9 @@ static enum status sweep_batch(struct store *s, const struct gone_key *at, size_
 /* Where the scan goes on: behind this account, or behind the last row of it that stays. */
 static struct skey next_key(const struct gone_key *last, bool same_account)
 {
-	struct skey k = last->type == 'x' ? key_gone(last->account, last->mbox, last->uid) :
-			last->type == 'f' ? key_gone_mbox(last->account, last->mbox) :
-					    key_gone_account(last->account);
+	struct skey k = last->type == 'x' ? key_gone(last->account, last->mbox, last->uid)
+			: last->type == 'f' ? key_gone_mbox(last->account, last->mbox)
+					    : key_gone_account(last->account);
 
 	if (!same_account)
 		k.n = 5; /* prefix of the account */
@@ -317,7 +325,8 @@ enum status store_sweep(struct store *s, size_t max, size_t *out_done, struct er
 			break;
 		st = sweep_batch(s, list, l.n, &done, e);
 		total += done;
-		if (done == 0) /* all of these are still shown, or another sweep was faster */
+		if (done ==
+		    0) /* all of these are still shown, or another sweep was faster */
 			from = next_key(&list[l.n - 1], l.n == SWEEP_BATCH);
 	}
 	if (out_done)

@@ -5,7 +5,8 @@
 #include "mime/mime_digest.h"
 #include "store/store_int.h"
 
-#define THREAD_LOOKUPS 12 /* of the newest references; each is a read under the account's lock */
+#define THREAD_LOOKUPS \
+	12 /* of the newest references; each is a read under the account's lock */
 
 static uint64_t msgid_hash(const struct store *s, slice id)
 {
@@ -14,7 +15,8 @@ static uint64_t msgid_hash(const struct store *s, slice id)
 	return h ? h : 1;
 }
 
-static bool thread_known(struct store_txn *t, uint32_t account, uint64_t hash, uint64_t *out)
+static bool thread_known(struct store_txn *t, uint32_t account, uint64_t hash,
+			 uint64_t *out)
 {
 	slice row;
 	struct row_msgid r;
@@ -27,7 +29,8 @@ static bool thread_known(struct store_txn *t, uint32_t account, uint64_t hash, u
 	return true;
 }
 
-static void msgid_put(struct store_txn *t, uint32_t account, uint64_t hash, uint64_t thread, uint64_t email)
+static void msgid_put(struct store_txn *t, uint32_t account, uint64_t hash,
+		      uint64_t thread, uint64_t email)
 {
 	AUTO_BUF b;
 	struct skey k = key_msgid(account, hash);
@@ -49,8 +52,8 @@ static size_t references(const struct store *s, slice digest, uint64_t *hash)
 	return n;
 }
 
-void thread_of(struct store_txn *t, uint32_t account, const struct message_source *src, uint64_t email,
-	       struct row_email *row)
+void thread_of(struct store_txn *t, uint32_t account, const struct message_source *src,
+	       uint64_t email, struct row_email *row)
 {
 	uint64_t hash[LIMIT_REFERENCES];
 	size_t n = references(t->s, src->digest, hash);

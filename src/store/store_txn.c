@@ -1,7 +1,7 @@
 /* store_txn.c — transactions: hot rows loaded once and written once, one change log row, publications. */
 #include "store/store_int.h"
 
-/* --- rows ------------------------------------------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------- */
 enum status txn_get(struct store_txn *t, slice key, slice *out, struct err *e)
 {
 	return kv_get(t->s->kv, t->kt, key, t->a, out, e);
@@ -12,13 +12,15 @@ void txn_put(struct store_txn *t, slice key, slice value)
 {
 	if (key.n > LIMIT_KEY || value.n > LIMIT_VALUE) {
 		if (t->broken.code == ERR_NONE)
-			(void)err_set(&t->broken, ERR_LIMIT, "a row would be longer than the store takes");
+			(void)err_set(&t->broken, ERR_LIMIT,
+				      "a row would be longer than the store takes");
 		return;
 	}
 	t->bytes += key.n + value.n + 64;
 	if (t->bytes > LIMIT_TXN) {
 		if (t->broken.code == ERR_NONE)
-			(void)err_set(&t->broken, ERR_LIMIT, "too much for one transaction");
+			(void)err_set(&t->broken, ERR_LIMIT,
+				      "too much for one transaction");
 		return;
 	}
 	kv_put(t->kt, key, value);
@@ -27,7 +29,8 @@ void txn_put(struct store_txn *t, slice key, slice value)
 void txn_put_buf(struct store_txn *t, slice key, const struct buf *b)
 {
 	if (b->full && t->broken.code == ERR_NONE)
-		(void)err_set(&t->broken, ERR_LIMIT, "a row would be longer than the store takes");
+		(void)err_set(&t->broken, ERR_LIMIT,
+			      "a row would be longer than the store takes");
 	txn_put(t, key, buf_slice(b));
 }
 
@@ -53,7 +56,7 @@ enum status txn_break(struct store_txn *t, const struct err *why)
 	return err_status(why->code);
 }
 
-/* --- begin ------------------------------------------------------------------------------------------------------- */
+/* --- begin -------------------------------------------------------------------------- */
 static struct txn_account *txn_slot(struct store_txn *t, uint32_t account)
 {
 	struct txn_account *ta = ARENA_NEW(t->a, struct txn_account);
@@ -71,8 +74,8 @@ static struct txn_account *txn_slot(struct store_txn *t, uint32_t account)
 	return ta;
 }
 
-enum status store_begin(struct store *s, const uint32_t *accounts, size_t n, struct parked *park,
-			struct store_txn **out, struct err *e)
+enum status store_begin(struct store *s, const uint32_t *accounts, size_t n,
+			struct parked *park, struct store_txn **out, struct err *e)
 {
 	struct kv_txn *kt;
 	enum status st = kv_begin(s->kv, accounts, n, park, &kt, e);
@@ -98,8 +101,8 @@ enum status store_begin(struct store *s, const uint32_t *accounts, size_t n, str
 	return ST_OK;
 }
 
-enum status txn_begin_wait(struct store *s, const uint32_t *accounts, size_t n, struct store_txn **out,
-			   struct err *e)
+enum status txn_begin_wait(struct store *s, const uint32_t *accounts, size_t n,
+			   struct store_txn **out, struct err *e)
 {
 	return store_begin(s, accounts, n, NULL, out, e);
 }
@@ -109,12 +112,14 @@ void store_unpark(struct store *s, struct parked *park)
 	kv_unpark(s->kv, park);
 }
 
-/* --- hot rows ----------------------------------------------------------------------------------------------------- */
-static enum status account_load(struct store_txn *t, struct txn_account *ta, struct err *e)
+/* --- hot rows ----------------------------------------------------------------------- */
+static enum status account_load(struct store_txn *t, struct txn_account *ta,
+				struct err *e)
 {
 	slice row;
 	struct skey k = key_account(ta->id);
-	uint64_t epoch = kv_lock_epoch(t->s->kv, ta->id); /* before the read: what is dropped later voids it */
+	uint64_t epoch = kv_lock_epoch(
+		t->s->kv, ta->id); /* before the read: what is dropped later voids it */
 	enum status st = txn_get(t, skey_slice(&k), &row, e);
 
 	if (st == ST_NOT_FOUND)
@@ -132,7 +137,8 @@ static enum status account_load(struct store_txn *t, struct txn_account *ta, str
 	return ST_OK;
 }
 
-enum status txn_account(struct store_txn *t, uint32_t account, struct txn_account **out, struct err *e)
+enum status txn_account(struct store_txn *t, uint32_t account, struct txn_account **out,
+			struct err *e)
 {
 	struct txn_account *ta = NULL;
 
@@ -140,7 +146,8 @@ enum status txn_account(struct store_txn *t, uint32_t account, struct txn_accoun
 		if (t->acct[i]->id == account)
 			ta = t->acct[i];
 	if (!ta)
-		return err_set(e, ERR_CANNOT, "the transaction does not hold this account");
+		return err_set(e, ERR_CANNOT,
+			       "the transaction does not hold this account");
 	if (!ta->hot) {
 		ta->hot = hot_take(t->s, account);
 		enum status st = ta->hot ? ST_OK : account_load(t, ta, e);
@@ -172,7 +179,8 @@ enum status txn_directory(struct store_txn *t, struct row_directory **out, struc
 	struct skey k = key_directory();
 
 	if (!t->has_directory_lock)
-		return err_set(e, ERR_CANNOT, "the transaction does not hold the directory");
+		return err_set(e, ERR_CANNOT,
+			       "the transaction does not hold the directory");
 	uint64_t epoch = kv_lock_epoch(s->kv, 0);
 
 	if (!s->has_directory || s->directory_epoch != epoch) {
@@ -189,8 +197,8 @@ enum status txn_directory(struct store_txn *t, struct row_directory **out, struc
 	return ST_OK;
 }
 
-enum status txn_mbox_any(struct store_txn *t, struct txn_account *ta, uint32_t mbox, struct hot_mbox **out,
-			 struct err *e)
+enum status txn_mbox_any(struct store_txn *t, struct txn_account *ta, uint32_t mbox,
+			 struct hot_mbox **out, struct err *e)
 {
 	if (mbox == 0)
 		mbox = ta->hot->row.role[ROLE_INBOX];
@@ -216,8 +224,8 @@ enum status txn_mbox_any(struct store_txn *t, struct txn_account *ta, uint32_t m
 	return ST_OK;
 }
 
-enum status txn_mbox(struct store_txn *t, struct txn_account *ta, uint32_t mbox, struct hot_mbox **out,
-		     struct err *e)
+enum status txn_mbox(struct store_txn *t, struct txn_account *ta, uint32_t mbox,
+		     struct hot_mbox **out, struct err *e)
 {
 	struct hot_mbox *m;
 	enum status st = txn_mbox_any(t, ta, mbox, &m, e);
@@ -254,8 +262,9 @@ uint64_t txn_modseq(struct txn_account *ta)
 	return ta->modseq;
 }
 
-/* --- change log --------------------------------------------------------------------------------------------------- */
-static struct log_list *log_find(struct store_txn *t, struct txn_account *ta, enum log_op op, uint32_t mbox)
+/* --- change log --------------------------------------------------------------------- */
+static struct log_list *log_find(struct store_txn *t, struct txn_account *ta,
+				 enum log_op op, uint32_t mbox)
 {
 	for (struct log_list *l = ta->log; l; l = l->next)
 		if (l->op == op && l->mbox == mbox)
@@ -270,7 +279,8 @@ static struct log_list *log_find(struct store_txn *t, struct txn_account *ta, en
 	return l;
 }
 
-void txn_log(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m, enum log_op op, uint32_t uid)
+void txn_log(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+	     enum log_op op, uint32_t uid)
 {
 	struct log_list *l = log_find(t, ta, op, m->id);
 
@@ -313,7 +323,8 @@ static void log_sort(struct log_list *l)
 	l->n = n;
 }
 
-static void log_row(struct store_txn *t, struct txn_account *ta, uint8_t *part, struct buf *b)
+static void log_row(struct store_txn *t, struct txn_account *ta, uint8_t *part,
+		    struct buf *b)
 {
 	struct skey k = key_log(ta->id, ta->modseq, (*part)++);
 
@@ -351,7 +362,7 @@ static void log_write(struct store_txn *t, struct txn_account *ta)
 	log_row(t, ta, &part, &b);
 }
 
-/* --- commit --------------------------------------------------------------------------------------------------------- */
+/* --- commit ------------------------------------------------------------------------- */
 struct publication {
 	uint32_t account, mbox;
 };
@@ -438,7 +449,8 @@ static struct commit *commit_new(struct store_txn *t)
 	for (size_t i = 0; i < t->n; i++)
 		for (struct log_list *l = t->acct[i]->log; l; l = l->next)
 			if (!published_before(t->acct[i], l))
-				c->pub[c->n++] = (struct publication){ t->acct[i]->id, l->mbox };
+				c->pub[c->n++] =
+					(struct publication){ t->acct[i]->id, l->mbox };
 	return c;
 }
 
@@ -485,7 +497,8 @@ static struct commit *txn_seal(struct store_txn *t, struct err *why)
 
 		if (!h)
 			continue;
-		if (t->acct[i]->is_new || t->acct[i]->is_gone) /* new: its lock and epoch are not ours */
+		if (t->acct[i]->is_new ||
+		    t->acct[i]->is_gone) /* new: its lock and epoch are not ours */
 			hot_free(h);
 		else
 			hot_put_back(t->s, h);

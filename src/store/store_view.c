@@ -1,7 +1,7 @@
 /* store_view.c — views: made from the one before through the change log, or from the rows. */
 #include "store/store_view.h"
 
-/* --- registry ---------------------------------------------------------------------------------------------------------------- */
+/* --- registry ----------------------------------------------------------------------- */
 void view_init(struct store *s)
 {
 	pthread_mutex_init(&s->view_lock, NULL);
@@ -26,7 +26,8 @@ static struct view_node *node_find(struct store *s, uint32_t account, uint32_t m
 	return n;
 }
 
-static struct view_node *node_ref(struct store *s, uint32_t account, uint32_t mbox, bool make)
+static struct view_node *node_ref(struct store *s, uint32_t account, uint32_t mbox,
+				  bool make)
 {
 	pthread_mutex_lock(&s->view_lock);
 	struct view_node *n = node_find(s, account, mbox);
@@ -77,7 +78,7 @@ bool view_may_show(struct store *s, uint32_t account, uint32_t mbox, uint64_t mo
 	return shows;
 }
 
-/* --- arrays ------------------------------------------------------------------------------------------------------------------ */
+/* --- arrays ------------------------------------------------------------------------- */
 static struct uid_array *array_new(size_t n)
 {
 	size_t cap = n + n / 8 + 16;
@@ -105,8 +106,8 @@ static struct uid_array *array_next(const struct view *prev, const struct uid_ch
 {
 	struct uid_array *a = prev->array;
 
-	if (c->expunged.n == 0 && (c->added.n == 0 ||
-				   (a->used == prev->pub.n && c->added.n <= a->cap - a->used))) {
+	if (c->expunged.n == 0 && (c->added.n == 0 || (a->used == prev->pub.n &&
+						       c->added.n <= a->cap - a->used))) {
 		a->refs++;
 		array_add(a, c->added.uid, c->added.n);
 		return a;
@@ -117,7 +118,8 @@ static struct uid_array *array_next(const struct view *prev, const struct uid_ch
 	while (from < prev->pub.n) { /* runs between the expunged ones */
 		size_t to = from;
 
-		while (to < prev->pub.n && (gone == c->expunged.n || prev->pub.uid[to] != c->expunged.uid[gone]))
+		while (to < prev->pub.n && (gone == c->expunged.n ||
+					    prev->pub.uid[to] != c->expunged.uid[gone]))
 			to++;
 		array_add(a, prev->pub.uid + from, to - from);
 		if (to < prev->pub.n)
@@ -128,8 +130,9 @@ static struct uid_array *array_next(const struct view *prev, const struct uid_ch
 	return a;
 }
 
-/* --- building ---------------------------------------------------------------------------------------------------------------- */
-static enum status mbox_row(struct store *s, const struct view_node *n, struct row_mbox *out, struct err *e)
+/* --- building ----------------------------------------------------------------------- */
+static enum status mbox_row(struct store *s, const struct view_node *n,
+			    struct row_mbox *out, struct err *e)
 {
 	AUTO_ARENA a;
 	slice row;
@@ -145,17 +148,20 @@ static enum status mbox_row(struct store *s, const struct view_node *n, struct r
 	if (!row_mbox_read(row, out))
 		return damaged(e, "mailbox");
 	out->name = slice_make("", 0);
-	return out->exists ? ST_OK : err_set(e, ERR_NO_MAILBOX, "this name holds no messages");
+	return out->exists ? ST_OK
+			   : err_set(e, ERR_NO_MAILBOX, "this name holds no messages");
 }
 
-static struct view *view_add(struct view_node *n, const struct row_mbox *r, struct uid_array *array, size_t count)
+static struct view *view_add(struct view_node *n, const struct row_mbox *r,
+			     struct uid_array *array, size_t count)
 {
 	struct view *v = mem_new(sizeof(*v));
 
 	atomic_init(&v->refs, 1);
 	v->node = n;
 	v->array = array;
-	v->pub = (struct store_view){ n->account, n->mbox, r->uidvalidity, r->uidnext, r->modseq, count, array->uid };
+	v->pub = (struct store_view){ n->account, n->mbox, r->uidvalidity, r->uidnext,
+				      r->modseq,  count,   array->uid };
 	v->next = n->live;
 	n->live = v;
 	return v;
@@ -194,12 +200,13 @@ static void only_in(struct uid_set *s, const struct view *v)
 }
 
 /* The next view from the change log; *out stays NULL when the log cannot tell. */
-static enum status view_follow(struct store *s, struct view_node *n, struct view *prev, const struct row_mbox *r,
-			       struct view **out, struct err *e)
+static enum status view_follow(struct store *s, struct view_node *n, struct view *prev,
+			       const struct row_mbox *r, struct view **out, struct err *e)
 {
 	struct uid_changes c = { 0 };
 	bool known;
-	enum status st = changes_read(s, n->account, n->mbox, prev->pub.modseq, r->modseq, &c, &known, e);
+	enum status st = changes_read(s, n->account, n->mbox, prev->pub.modseq, r->modseq,
+				      &c, &known, e);
 
 	if (st != ST_OK || !known)
 		return st;
@@ -219,8 +226,8 @@ static enum status view_follow(struct store *s, struct view_node *n, struct view
 }
 
 /* Rows are read behind the mailbox row: when that has moved on meanwhile, once more. */
-static enum status view_scan(struct store *s, struct view_node *n, struct row_mbox *r, struct view **out,
-			     struct err *e)
+static enum status view_scan(struct store *s, struct view_node *n, struct row_mbox *r,
+			     struct view **out, struct err *e)
 {
 	enum status st = ST_OK;
 
@@ -259,7 +266,8 @@ static struct view *view_shared(struct view *v, const struct row_mbox *r)
 	return refs ? v : NULL; /* 0: its last user is just leaving */
 }
 
-static enum status view_make(struct store *s, struct view_node *n, struct view **out, bool *out_new, struct err *e)
+static enum status view_make(struct store *s, struct view_node *n, struct view **out,
+			     bool *out_new, struct err *e)
 {
 	struct row_mbox r;
 	enum status st = mbox_row(s, n, &r, e);
@@ -273,15 +281,16 @@ static enum status view_make(struct store *s, struct view_node *n, struct view *
 	if (*out)
 		return ST_OK;
 	*out_new = true;
-	if (n->live && n->live->pub.uidvalidity == r.uidvalidity && n->live->pub.modseq < r.modseq)
+	if (n->live && n->live->pub.uidvalidity == r.uidvalidity &&
+	    n->live->pub.modseq < r.modseq)
 		st = view_follow(s, n, n->live, &r, out, e);
 	if (st == ST_OK && !*out)
 		st = view_scan(s, n, &r, out, e);
 	return st;
 }
 
-enum status store_view_open(struct store *s, uint32_t account, uint32_t mbox, const struct store_view **out,
-			    struct err *e)
+enum status store_view_open(struct store *s, uint32_t account, uint32_t mbox,
+			    const struct store_view **out, struct err *e)
 {
 	struct view_node *n = node_ref(s, account, mbox, true);
 	struct view *v = NULL;
@@ -291,7 +300,8 @@ enum status store_view_open(struct store *s, uint32_t account, uint32_t mbox, co
 	enum status st = view_make(s, n, &v, &is_new, e);
 
 	pthread_mutex_unlock(&n->lock);
-	if (st != ST_OK || !is_new) /* a new view keeps the node until its last reference goes */
+	if (st != ST_OK ||
+	    !is_new) /* a new view keeps the node until its last reference goes */
 		node_unref(s, n);
 	if (st != ST_OK)
 		return st;
