@@ -39,8 +39,9 @@ static void cache_put(struct kv *kv, const struct kv_blob_row *row)
 }
 
 /* The row of a blob; *out_ext points into *out or into a. */
-static enum status load(struct kv *kv, const struct blob_id *id, struct arena *a, struct kv_blob_row *out,
-			const struct kv_extent **out_ext, struct err *e)
+static enum status load(struct kv *kv, const struct blob_id *id, struct arena *a,
+			struct kv_blob_row *out, const struct kv_extent **out_ext,
+			struct err *e)
 {
 	unsigned char key[33];
 	slice row;
@@ -60,7 +61,9 @@ static enum status load(struct kv *kv, const struct blob_id *id, struct arena *a
 	uint8_t version = rd_u8(&r);
 	*out = (struct kv_blob_row){ .id = *id, .used = true, .size = rd_u64(&r) };
 	out->n = rd_left(&r) / 20;
-	struct kv_extent *ext = out->n <= KV_BLOB_INLINE ? out->ext : arena_array(a, out->n, sizeof(*ext));
+	struct kv_extent *ext = out->n <= KV_BLOB_INLINE
+					? out->ext
+					: arena_array(a, out->n, sizeof(*ext));
 	uint64_t sum = 0;
 	for (size_t i = 0; i < out->n; i++) {
 		ext[i].seg = rd_u32(&r);
@@ -80,13 +83,15 @@ static enum status load(struct kv *kv, const struct blob_id *id, struct arena *a
 
 static enum status damaged(struct err *e, const struct kv_extent *x, const char *what)
 {
-	return err_set(e, ERR_CORRUPT, "body record at %08x:%llu: %s", x->seg, (unsigned long long)x->off, what);
+	return err_set(e, ERR_CORRUPT, "body record at %08x:%llu: %s", x->seg,
+		       (unsigned long long)x->off, what);
 }
 
-static enum status check(const struct kv_extent *x, const unsigned char *header, slice body, size_t chunk,
-			 struct kv_rec *out, struct err *e)
+static enum status check(const struct kv_extent *x, const unsigned char *header,
+			 slice body, size_t chunk, struct kv_rec *out, struct err *e)
 {
-	if (!kv_rec_read(header, out) || out->stored != x->stored || out->raw != x->raw || out->chunk != chunk)
+	if (!kv_rec_read(header, out) || out->stored != x->stored || out->raw != x->raw ||
+	    out->chunk != chunk)
 		return damaged(e, x, "its header is damaged");
 	if (crc32c(0, body) != out->body_crc)
 		return damaged(e, x, "its checksum is wrong");
@@ -96,8 +101,8 @@ static enum status check(const struct kv_extent *x, const unsigned char *header,
 }
 
 /* Bytes [off, off + n) of one chunk. */
-static enum status read_chunk(struct kv *kv, const struct kv_extent *x, size_t chunk, size_t off, char *dst,
-			      size_t n, struct err *e)
+static enum status read_chunk(struct kv *kv, const struct kv_extent *x, size_t chunk,
+			      size_t off, char *dst, size_t n, struct err *e)
 {
 	struct kv_seg *seg;
 	struct kv_rec rec;
@@ -117,7 +122,8 @@ static enum status read_chunk(struct kv *kv, const struct kv_extent *x, size_t c
 		char *to = direct ? dst : (whole = kv_scratch_take(kv));
 		/* A part at the front ends early; the checksum has vouched for the rest. */
 		int want = (int)(off + n);
-		int got = LZ4_decompress_safe_partial(body.p, to, (int)body.n, want, (int)x->raw);
+		int got = LZ4_decompress_safe_partial(body.p, to, (int)body.n, want,
+						      (int)x->raw);
 		if (got != want)
 			st = damaged(e, x, "it does not decompress");
 		else if (!direct)
@@ -130,7 +136,8 @@ static enum status read_chunk(struct kv *kv, const struct kv_extent *x, size_t c
 	return st;
 }
 
-enum status kv_blob_read(struct kv *kv, const struct blob_id *id, uint64_t off, void *dst, size_t n, struct err *e)
+enum status kv_blob_read(struct kv *kv, const struct blob_id *id, uint64_t off, void *dst,
+			 size_t n, struct err *e)
 {
 	AUTO_ARENA a = { 0 };
 	struct kv_blob_row row;
@@ -157,7 +164,8 @@ enum status kv_blob_read(struct kv *kv, const struct blob_id *id, uint64_t off, 
 	return ST_OK;
 }
 
-enum status kv_blob_size(struct kv *kv, const struct blob_id *id, uint64_t *out, struct err *e)
+enum status kv_blob_size(struct kv *kv, const struct blob_id *id, uint64_t *out,
+			 struct err *e)
 {
 	AUTO_ARENA a = { 0 };
 	struct kv_blob_row row;

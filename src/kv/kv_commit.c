@@ -10,7 +10,7 @@
 #include "base/io.h"
 
 #define DISK_ASK_US 100000
-#define ROWS_COALESCED 4096u /* larger transactions are written as they are */
+#define ROWS_SORTED 65536u /* larger batches are written as they come */
 
 /* --- disk space -------------------------------------------------------------------------------------------- */
 enum status kv_disk_check(struct kv *kv, struct err *e)
@@ -27,7 +27,8 @@ enum status kv_disk_check(struct kv *kv, struct err *e)
 		kv->disk_free = n;
 	}
 	if (kv->disk_free < kv->reserve)
-		return err_set(e, ERR_DISK_FULL, "only %llu MB of disk left, %llu MB are reserved",
+		return err_set(e, ERR_DISK_FULL,
+			       "only %llu MB of disk left, %llu MB are reserved",
 			       (unsigned long long)(kv->disk_free >> 20),
 			       (unsigned long long)(kv->reserve >> 20));
 	return ST_OK;
@@ -93,7 +94,8 @@ void kv_commit(struct kv_txn *t, struct done *d)
 	t->done = d;
 	pthread_mutex_lock(&kv->mu);
 	if (kv->stopped) {
-		err_set(&why, ERR_STOPPED, "the store has stopped: %s", kv->stop_why.text);
+		err_set(&why, ERR_STOPPED, "the store has stopped: %s",
+			kv->stop_why.text);
 		kv_txn_fail(t, &why);
 	} else if (kv_lock_is_dropped(t)) {
 		err_set(&why, ERR_BUSY, "an earlier change to the same account failed");
@@ -141,14 +143,14 @@ static bool take_batch(struct kv *kv)
 	return b->n > 0;
 }
 
-/* --- the table of what the batch already has --------------------------------------------------------------- */
+/* --- the table of bodies the batch already has ------------------------------------------------------------- */
 static void slots_clear(struct kv_batch *b, size_t n)
 {
 	size_t want = 64;
 
 	while (want < n * 2)
 		want *= 2;
-	if (want > b->cap_slots || b->cap_slots > (1u << 20)) {
+	if (want > b->cap_slots) {
 		mem_free(b->slots);
 		b->slots = mem_array(want, sizeof(*b->slots));
 		b->cap_slots = want;
@@ -157,30 +159,17 @@ static void slots_clear(struct kv_batch *b, size_t n)
 	}
 }
 
-typedef bool same_fn(const void *a, const void *b);
-
-/* False when an equal one is there already. */
-static bool slots_add(struct kv_batch *b, uint64_t hash, const void *p, same_fn *same)
+/* False when the same body is there already. Its hash is a hash already. */
+static bool slots_add(struct kv_batch *b, const struct kv_upload *u)
 {
-	size_t mask = b->cap_slots - 1, i = hash & mask;
+	size_t mask = b->cap_slots - 1, i;
 
-	for (; b->slots[i].p; i = (i + 1) & mask)
-		if (b->slots[i].hash == hash && same(b->slots[i].p, p))
+	memcpy(&i, u->id.h, sizeof(i));
+	for (i &= mask; b->slots[i]; i = (i + 1) & mask)
+		if (memcmp(b->slots[i]->id.h, u->id.h, sizeof(u->id.h)) == 0)
 			return false;
-	b->slots[i] = (struct kv_slot){ hash, p };
+	b->slots[i] = u;
 	return true;
-}
-
-static bool same_blob(const void *a, const void *b)
-{
-	const struct kv_upload *x = a, *y = b;
-	return memcmp(x->id.h, y->id.h, sizeof(x->id.h)) == 0;
-}
-
-static bool same_row(const void *a, const void *b)
-{
-	const struct kv_node *x = a, *y = b;
-	return slice_eq(x->key, y->key);
 }
 
 /* --- bodies ------------------------------------------------------------------------------------------------ */
@@ -200,13 +189,12 @@ static enum status dedup(struct kv *kv, struct err *e)
 	slots_clear(b, n);
 	for (size_t i = 0; i < b->n; i++) {
 		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
-			uint64_t hash;
 			slice row;
-			memcpy(&hash, u->id.h, sizeof(hash));
-			u->known = !slots_add(b, hash, u, same_blob);
+			u->known = !slots_add(b, u);
 			if (u->known)
 				continue;
-			enum status st = kv->en->ops->get(kv->en, kv_blob_key(key, &u->id), &a, &row, e);
+			enum status st = kv->en->ops->get(
+				kv->en, kv_blob_key(key, &u->id), &a, &row, e);
 			if (st != ST_OK && st != ST_NOT_FOUND)
 				return st;
 			u->known = st == ST_OK;
@@ -296,76 +284,110 @@ static void put_row(struct kv *kv, slice key, slice value)
 	kv->stats.bytes_rows += key.n + value.n;
 }
 
-/* 'B' hash → extents, and for each extent 'b' seg off → hash. */
-static void put_blob(struct kv *kv, const struct kv_upload *u, uint64_t base)
+static void put_node(struct kv *kv, const struct kv_node *x)
+{
+	if (x->del)
+		kv->en->ops->batch_del(kv->en, x->key);
+	else
+		put_row(kv, x->key, x->value);
+}
+
+/* 'b' seg off → hash, for each extent. */
+static void put_places(struct kv *kv, const struct kv_upload *u, uint32_t seg,
+		       uint64_t base)
+{
+	struct buf *key = &kv->batch.row;
+
+	for (size_t i = 0; i < u->n_ext; i++) {
+		const struct kv_extent *x = &u->ext[i];
+		buf_reset(key);
+		buf_put_u8(key, 'b');
+		buf_put_u32(key, x->seg ? x->seg : seg);
+		buf_put_u64(key, x->seg ? x->off : base + x->off);
+		put_row(kv, buf_slice(key), slice_make(u->id.h, sizeof(u->id.h)));
+	}
+}
+
+/* 'B' hash → extents. */
+static void put_extents(struct kv *kv, const struct kv_upload *u, uint32_t seg,
+			uint64_t base)
 {
 	struct buf *row = &kv->batch.row;
-	uint32_t seg = kv->segs.log ? kv->segs.log->no : 0;
 	unsigned char key[33];
 
 	buf_reset(row);
 	kv_extents_write(row, u, seg, base);
 	put_row(kv, kv_blob_key(key, &u->id), buf_slice(row));
-	for (size_t i = 0; i < u->n_ext; i++) {
-		const struct kv_extent *x = &u->ext[i];
-		buf_reset(row);
-		buf_put_u8(row, 'b');
-		buf_put_u32(row, x->seg ? x->seg : seg);
-		buf_put_u64(row, x->seg ? x->off : base + x->off);
-		put_row(kv, buf_slice(row), slice_make(u->id.h, sizeof(u->id.h)));
-	}
 }
 
-static void put_blobs(struct kv *kv, uint64_t base)
+/* One kind of row after the other: neighbours are cheap for the engine. */
+static void put_blobs(struct kv *kv, uint64_t base,
+		      void (*put)(struct kv *kv, const struct kv_upload *u, uint32_t seg,
+				  uint64_t at))
 {
 	struct kv_batch *b = &kv->batch;
+	uint32_t seg = kv->segs.log ? kv->segs.log->no : 0;
 
 	for (size_t i = 0; i < b->n; i++) {
 		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
-			if (u->known) {
-				kv->stats.blobs_known++;
+			if (u->known)
 				continue;
-			}
-			put_blob(kv, u, base);
-			kv->stats.blobs_new++;
+			put(kv, u, seg, base);
 			base += u->mem.n;
 		}
 	}
 }
 
-/* A key that several transactions of the batch write (an account's counters) is written once, by the last. */
-static void mark_stale(struct kv *kv)
+static int by_key(const void *a, const void *b)
+{
+	const struct kv_row *x = a, *y = b;
+
+	if (x->node->prefix != y->node->prefix)
+		return x->node->prefix < y->node->prefix ? -1 : 1;
+	int c = slice_cmp(x->node->key, y->node->key);
+	if (c)
+		return c;
+	return x->order < y->order ? -1 : 1;
+}
+
+/* All rows of the batch in the order of their keys: the engine's memtable likes them so, and a key that several
+ * transactions write (an account's counters) is written once, by the last of them. */
+static void put_rows_sorted(struct kv *kv, size_t n)
 {
 	struct kv_batch *b = &kv->batch;
-	size_t rows = 0;
 
-	for (size_t i = 0; i < b->n; i++)
-		rows += b->t[i]->set.n <= ROWS_COALESCED ? b->t[i]->set.n : 0;
-	slots_clear(b, rows);
-	for (size_t i = b->n; i-- > 0;) {
-		if (b->t[i]->set.n > ROWS_COALESCED)
-			continue; /* written whole, in its place: what follows it still wins */
-		for (struct kv_node *n = kv_map_first(&b->t[i]->set); n; n = n->next[0])
-			n->stale = !slots_add(b, kv_key_hash(kv, n->key), n, same_row);
+	if (n > b->cap_rows) {
+		b->cap_rows = n * 2;
+		b->rows = mem_grow(b->rows, b->cap_rows, sizeof(*b->rows));
 	}
+	n = 0;
+	for (size_t i = 0; i < b->n; i++)
+		for (const struct kv_node *x = kv_map_first(&b->t[i]->set); x;
+		     x = x->next[0])
+			b->rows[n++] = (struct kv_row){ x, (uint32_t)i };
+	qsort(b->rows, n, sizeof(*b->rows), by_key);
+	for (size_t i = 0; i < n; i++)
+		if (i + 1 == n || kv_node_cmp(b->rows[i].node, b->rows[i + 1].node) != 0)
+			put_node(kv, b->rows[i].node);
 }
 
 static void put_rows(struct kv *kv)
 {
 	struct kv_batch *b = &kv->batch;
+	size_t rows = 0;
 
-	if (b->n > 1)
-		mark_stale(kv);
-	for (size_t i = 0; i < b->n; i++) {
-		for (const struct kv_node *n = kv_map_first(&b->t[i]->set); n; n = n->next[0]) {
-			if (n->stale)
-				continue;
-			if (n->del)
-				kv->en->ops->batch_del(kv->en, n->key);
-			else
-				put_row(kv, n->key, n->value);
-		}
+	for (size_t i = 0; i < b->n; i++)
+		rows += b->t[i]->set.n;
+	if (rows == 0)
+		return;
+	if (b->n > 1 && rows <= ROWS_SORTED) {
+		put_rows_sorted(kv, rows);
+		return;
 	}
+	for (size_t i = 0; i < b->n; i++) /* each write set is sorted already */
+		for (const struct kv_node *x = kv_map_first(&b->t[i]->set); x;
+		     x = x->next[0])
+			put_node(kv, x);
 }
 
 /* --- one batch --------------------------------------------------------------------------------------------- */
@@ -381,9 +403,11 @@ static enum status write_batch(struct kv *kv, struct err *e)
 	if (empty)
 		return ST_OK;
 	if ((st = kv_disk_check(kv, e)) != ST_OK || (st = dedup(kv, e)) != ST_OK ||
-	    (st = sync_bulk(kv, e)) != ST_OK || (st = write_bodies(kv, &base, e)) != ST_OK)
+	    (st = sync_bulk(kv, e)) != ST_OK ||
+	    (st = write_bodies(kv, &base, e)) != ST_OK)
 		return st;
-	put_blobs(kv, base);
+	put_blobs(kv, base, put_places);
+	put_blobs(kv, base, put_extents);
 	put_rows(kv);
 	kv->stats.syncs++;
 	return kv->en->ops->batch_write(kv->en, e);
@@ -397,7 +421,8 @@ static void fail_followers(struct kv *kv, const struct err *why)
 	struct kv_queue rest;
 	struct err behind;
 
-	err_set(&behind, why->code, "an earlier change to the same account failed: %s", why->text);
+	err_set(&behind, why->code, "an earlier change to the same account failed: %s",
+		why->text);
 	kv_queue_init(&rest);
 	pthread_mutex_lock(&kv->mu);
 	for (size_t i = 0; i < b->n; i++) {
@@ -473,6 +498,9 @@ static void finish_ok(struct kv *kv)
 	kv->stats.txns += b->n;
 	kv->stats.batches++;
 	for (size_t i = 0; i < b->n; i++)
+		for (const struct kv_upload *u = b->t[i]->blobs; u; u = u->next)
+			*(u->known ? &kv->stats.blobs_known : &kv->stats.blobs_new) += 1;
+	for (size_t i = 0; i < b->n; i++)
 		tell(b->t[i], ST_OK, &none);
 	pthread_mutex_lock(&kv->mu);
 	for (size_t i = 0; i < b->n; i++)
@@ -497,7 +525,8 @@ static bool run_one(struct kv *kv)
 		enum status st = ST_OK;
 		if (kv->stopped) {
 			pthread_mutex_lock(&kv->mu);
-			err_set(&e, ERR_STOPPED, "the store has stopped: %s", kv->stop_why.text);
+			err_set(&e, ERR_STOPPED, "the store has stopped: %s",
+				kv->stop_why.text);
 			pthread_mutex_unlock(&kv->mu);
 			st = ST_IO;
 		} else {

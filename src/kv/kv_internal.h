@@ -192,17 +192,19 @@ struct kv_blobs {
 slice kv_blob_key(unsigned char dst[33], const struct blob_id *id);
 
 /* --- commit (kv_commit.c) ------------------------------------------------------------------------------ */
-struct kv_slot { /* open addressing by 64-bit hash: rows and blobs of the batch */
-	uint64_t hash;
-	const void *p;
+struct kv_row {
+	const struct kv_node *node;
+	uint32_t order;
 };
 struct kv_batch { /* of the committer; memory kept from batch to batch */
 	struct kv_txn **t;
 	size_t n, cap;
 	struct iovec *iov;
 	size_t n_iov, cap_iov;
-	struct kv_slot *slots;
+	const struct kv_upload **slots; /* open addressing: the bodies of the batch */
 	size_t cap_slots;
+	struct kv_row *rows;
+	size_t cap_rows;
 	struct buf row;
 	uint64_t no;
 };

@@ -17,7 +17,8 @@ static _Atomic uint64_t *epoch_of(struct kv *kv, uint32_t id)
 {
 	return &kv->epochs[(id * 2654435761u) >> 20];
 }
-_Static_assert(KV_EPOCHS == 4096 && KV_LOCK_BUCKETS == 4096, "both are the upper 12 bits of a 32-bit product");
+_Static_assert(KV_EPOCHS == 4096 && KV_LOCK_BUCKETS == 4096,
+	       "both are the upper 12 bits of a 32-bit product");
 
 static struct kv_lock *lock_find(struct kv *kv, uint32_t id)
 {
@@ -135,7 +136,8 @@ static void give_back(struct kv *kv, struct parked *p)
 
 static int by_seq_desc(const void *a, const void *b)
 {
-	uint64_t x = (*(struct kv_txn *const *)a)->seq, y = (*(struct kv_txn *const *)b)->seq;
+	uint64_t x = (*(struct kv_txn *const *)a)->seq,
+		 y = (*(struct kv_txn *const *)b)->seq;
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
@@ -170,7 +172,8 @@ static struct kv_txn *claim(struct kv *kv, struct parked *p)
 	struct kv_txn *t = kv_txn_take(kv);
 
 	t->n_holds = p->n;
-	t->holds = p->n <= 1 ? &t->hold_one : arena_array(&t->rows, p->n, sizeof(*t->holds));
+	t->holds = p->n <= 1 ? &t->hold_one
+			     : arena_array(&t->rows, p->n, sizeof(*t->holds));
 	for (size_t i = 0; i < p->n; i++) {
 		struct kv_lock *l = lock_find(kv, p->ids[i]);
 		l->owner = t;
@@ -194,8 +197,8 @@ static void unblock(struct parked *p)
 	pthread_cond_signal(&b->cond);
 }
 
-enum status kv_begin(struct kv *kv, const uint32_t *ids, size_t n, struct parked *park, struct kv_txn **out,
-		     struct err *e)
+enum status kv_begin(struct kv *kv, const uint32_t *ids, size_t n, struct parked *park,
+		     struct kv_txn **out, struct err *e)
 {
 	struct blocker self = { .p = { .wake = unblock } };
 	struct parked *p = park ? park : &self.p;

@@ -64,7 +64,8 @@ struct kv_node *kv_map_find(const struct kv_map *m, slice key)
 }
 
 /* For each level the array of pointers that leads past node's place; returns the node before it. */
-static struct kv_node *links_to(struct kv_map *m, const struct kv_node *node, struct kv_node **links[])
+static struct kv_node *links_to(struct kv_map *m, const struct kv_node *node,
+				struct kv_node **links[])
 {
 	struct kv_node *pred = NULL;
 	struct kv_node **at = m->head;

@@ -14,8 +14,7 @@ struct kv_node {
 	uint64_t op;     /* write set: number of the put that made this version */
 	struct kv_node *older; /* write set: version a running scan must still see */
 	struct kv_node *prev;
-	bool del;     /* write set: the row is deleted */
-	bool stale;   /* committer: a later transaction of the same batch writes this key again */
+	bool del; /* write set: the row is deleted */
 	uint8_t height;
 	struct kv_node *next[];
 };

@@ -11,7 +11,8 @@ struct row {
 
 struct memory {
 	struct kv_engine en;
-	pthread_rwlock_t lock; /* writers: batch_write; readers: get, and an iterator for its whole life */
+	pthread_rwlock_t
+		lock; /* writers: batch_write; readers: get, and an iterator for its whole life */
 	struct kv_map map;
 	struct arena arena; /* of the batch */
 	struct row *rows;
@@ -26,7 +27,8 @@ struct kv_iter {
 	struct kv_node *at;
 };
 
-static enum status get(struct kv_engine *en, slice key, struct arena *a, slice *out, struct err *e)
+static enum status get(struct kv_engine *en, slice key, struct arena *a, slice *out,
+		       struct err *e)
 {
 	struct memory *m = (struct memory *)en;
 	(void)e;
@@ -58,7 +60,8 @@ static bool iter_row(struct kv_iter *it, slice *out_key, slice *out_value)
 	const struct kv_range *r = &it->range;
 	if (!n)
 		return false;
-	if (r->reverse ? slice_cmp(n->key, r->from) < 0 : r->to.n && slice_cmp(n->key, r->to) >= 0)
+	if (r->reverse ? slice_cmp(n->key, r->from) < 0
+		       : r->to.n && slice_cmp(n->key, r->to) >= 0)
 		return false;
 	*out_key = n->key;
 	*out_value = n->value;
@@ -90,7 +93,8 @@ static void batch_add(struct memory *m, struct row row)
 static void batch_put(struct kv_engine *en, slice key, slice value)
 {
 	struct memory *m = (struct memory *)en;
-	batch_add(m, (struct row){ arena_dup(&m->arena, key), arena_dup(&m->arena, value), false });
+	batch_add(m, (struct row){ arena_dup(&m->arena, key), arena_dup(&m->arena, value),
+				   false });
 }
 
 static void batch_del(struct kv_engine *en, slice key)
@@ -133,7 +137,8 @@ static enum status batch_write(struct kv_engine *en, struct err *e)
 	uint64_t left = m->fail_in;
 	if (left && (m->fail_in = left - 1) == 0) {
 		batch_drop(en);
-		return err_set(e, (enum err_code)m->fail_code, "the memory engine was asked to fail");
+		return err_set(e, (enum err_code)m->fail_code,
+			       "the memory engine was asked to fail");
 	}
 	pthread_rwlock_wrlock(&m->lock);
 	for (size_t i = 0; i < m->n; i++)

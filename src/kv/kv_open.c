@@ -8,12 +8,13 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
-#define FORMAT "facteur store 1\n"
-#define FORMAT_NAME "facteur store "
+#define FORMAT	      "facteur store 1\n"
+#define FORMAT_NAME   "facteur store "
 #define CACHE_DEFAULT (64u << 20)
-#define PATH_ROOM 4096
+#define PATH_ROOM     4096
 
-static enum status join(char dst[PATH_ROOM], const char *dir, const char *name, struct err *e)
+static enum status join(char dst[PATH_ROOM], const char *dir, const char *name,
+			struct err *e)
 {
 	int n = snprintf(dst, PATH_ROOM, "%s/%s", dir, name);
 	if (n < 0 || n >= PATH_ROOM - 32)
@@ -28,7 +29,8 @@ static enum status check_format(const char *dir, bool probe, struct err *e)
 	AUTO_BUF b = { 0 };
 	enum status st;
 
-	if ((st = join(path, dir, "FORMAT", e)) != ST_OK || (st = join(meta, dir, "meta", e)) != ST_OK)
+	if ((st = join(path, dir, "FORMAT", e)) != ST_OK ||
+	    (st = join(meta, dir, "meta", e)) != ST_OK)
 		return st;
 	buf_init(&b, 256);
 	st = io_read_file(path, 256, &b, e);
@@ -37,13 +39,21 @@ static enum status check_format(const char *dir, bool probe, struct err *e)
 		if (slice_eq(s, SL(FORMAT)))
 			return ST_OK;
 		if (slice_starts(s, SL(FORMAT_NAME)))
-			return err_set(e, ERR_CANNOT, "%s was written by another version of Facteur (\"%.*s\"); "
-				       "this one reads \"facteur store 1\"",
-				       dir, FMT(slice_sub(slice_trim(s), 0, 40)));
-		return err_set(e, ERR_CANNOT, "%s is not a store of Facteur: its file FORMAT says something else", dir);
+			return err_set(
+				e, ERR_CANNOT,
+				"%s was written by another version of Facteur (\"%.*s\"); "
+				"this one reads \"facteur store 1\"",
+				dir, FMT(slice_sub(slice_trim(s), 0, 40)));
+		return err_set(
+			e, ERR_CANNOT,
+			"%s is not a store of Facteur: its file FORMAT says something else",
+			dir);
 	}
 	if (st == ST_LIMIT)
-		return err_set(e, ERR_CANNOT, "%s is not a store of Facteur: its file FORMAT says something else", dir);
+		return err_set(
+			e, ERR_CANNOT,
+			"%s is not a store of Facteur: its file FORMAT says something else",
+			dir);
 	if (st != ST_NOT_FOUND)
 		return st;
 	if (probe) {
@@ -51,7 +61,10 @@ static enum status check_format(const char *dir, bool probe, struct err *e)
 		return ST_NOT_FOUND;
 	}
 	if (access(meta, F_OK) == 0)
-		return err_set(e, ERR_CANNOT, "%s is not a store of Facteur: it has meta but no file FORMAT", dir);
+		return err_set(
+			e, ERR_CANNOT,
+			"%s is not a store of Facteur: it has meta but no file FORMAT",
+			dir);
 	if ((st = io_mkdir(dir, 0700, e)) != ST_OK)
 		return st;
 	return io_write_file(path, SL(FORMAT), 0600, e);
@@ -66,13 +79,15 @@ static enum status open_files(struct kv *kv, const struct kv_options *opt, struc
 	if ((st = check_format(opt->dir, opt->read_only_probe, e)) != ST_OK ||
 	    (st = join(meta, opt->dir, "meta", e)) != ST_OK ||
 	    (st = join(bodies, opt->dir, "bodies", e)) != ST_OK ||
-	    (st = io_mkdir(meta, 0700, e)) != ST_OK || (st = io_mkdir(bodies, 0700, e)) != ST_OK ||
+	    (st = io_mkdir(meta, 0700, e)) != ST_OK ||
+	    (st = io_mkdir(bodies, 0700, e)) != ST_OK ||
 	    (st = io_sync_dir(opt->dir, e)) != ST_OK)
 		return st;
 	kv->dir = mem_new(n);
 	memcpy(kv->dir, opt->dir, n);
 	/* The engine first: its LOCK file is what keeps two programs apart. */
-	st = kv_rocksdb_open(meta, opt->cache_bytes ? opt->cache_bytes : CACHE_DEFAULT, &kv->en, e);
+	st = kv_rocksdb_open(meta, opt->cache_bytes ? opt->cache_bytes : CACHE_DEFAULT,
+			     &kv->en, e);
 	if (st == ST_OK)
 		st = kv_segs_open(&kv->segs, bodies, e);
 	return st;
@@ -101,6 +116,7 @@ static void kv_free(struct kv *kv)
 	mem_free(kv->batch.t);
 	mem_free(kv->batch.iov);
 	mem_free(kv->batch.slots);
+	mem_free(kv->batch.rows);
 	buf_done(&kv->batch.row);
 	mem_free(kv->blobs.rows);
 	EVP_MD_free(kv->sha256);

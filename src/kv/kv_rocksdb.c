@@ -11,7 +11,8 @@
 
 struct rocks {
 	struct kv_engine en;
-	pthread_rwlock_t use; /* readers of db; written while it is closed and opened again */
+	pthread_rwlock_t
+		use; /* readers of db; written while it is closed and opened again */
 	rocksdb_t *db;
 	char *dir;
 	rocksdb_options_t *opt;
@@ -45,7 +46,8 @@ static enum status fail(struct err *e, char *text, const char *what)
 	return code == ERR_DISK_FULL ? ST_FULL : ST_IO;
 }
 
-static enum status get(struct kv_engine *en, slice key, struct arena *a, slice *out, struct err *e)
+static enum status get(struct kv_engine *en, slice key, struct arena *a, slice *out,
+		       struct err *e)
 {
 	struct rocks *r = (struct rocks *)en;
 	char *text = NULL;
@@ -54,9 +56,11 @@ static enum status get(struct kv_engine *en, slice key, struct arena *a, slice *
 	pthread_rwlock_rdlock(&r->use);
 	if (!r->db) {
 		pthread_rwlock_unlock(&r->use);
-		return err_set(e, ERR_DISK_FULL, "the metadata is closed until there is disk space");
+		return err_set(e, ERR_DISK_FULL,
+			       "the metadata is closed until there is disk space");
 	}
-	rocksdb_pinnableslice_t *v = rocksdb_get_pinned(r->db, r->read, key.p, key.n, &text);
+	rocksdb_pinnableslice_t *v =
+		rocksdb_get_pinned(r->db, r->read, key.p, key.n, &text);
 	if (text) {
 		st = fail(e, text, "read of a row");
 	} else if (v) {
@@ -84,9 +88,11 @@ static struct kv_iter *iter_new(struct kv_engine *en, const struct kv_range *ran
 	/* The bounds are borrowed until iter_free: kv_scan's caller holds them. */
 	it->read = rocksdb_readoptions_create();
 	if (range->to.n)
-		rocksdb_readoptions_set_iterate_upper_bound(it->read, range->to.p, range->to.n);
+		rocksdb_readoptions_set_iterate_upper_bound(it->read, range->to.p,
+							    range->to.n);
 	if (range->from.n)
-		rocksdb_readoptions_set_iterate_lower_bound(it->read, range->from.p, range->from.n);
+		rocksdb_readoptions_set_iterate_lower_bound(it->read, range->from.p,
+							    range->from.n);
 	it->it = rocksdb_create_iterator(r->db, it->read);
 	if (range->reverse)
 		rocksdb_iter_seek_to_last(it->it);
@@ -124,7 +130,8 @@ static enum status iter_free(struct kv_iter *it, struct err *e)
 		rocksdb_iter_destroy(it->it);
 		rocksdb_readoptions_destroy(it->read);
 	} else {
-		st = err_set(e, ERR_DISK_FULL, "the metadata is closed until there is disk space");
+		st = err_set(e, ERR_DISK_FULL,
+			     "the metadata is closed until there is disk space");
 	}
 	pthread_rwlock_unlock(&it->r->use);
 	mem_free(it);
@@ -263,16 +270,19 @@ static void tune(struct rocks *r, size_t cache_bytes)
 	rocksdb_block_based_table_options_t *t = rocksdb_block_based_options_create();
 	r->cache = rocksdb_cache_create_lru(cache_bytes);
 	rocksdb_block_based_options_set_block_cache(t, r->cache);
-	rocksdb_block_based_options_set_filter_policy(t, rocksdb_filterpolicy_create_bloom_full(10));
+	rocksdb_block_based_options_set_filter_policy(
+		t, rocksdb_filterpolicy_create_bloom_full(10));
 	rocksdb_block_based_options_set_cache_index_and_filter_blocks(t, 1);
-	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(t, 1);
+	rocksdb_block_based_options_set_cache_index_and_filter_blocks_with_high_priority(
+		t, 1);
 	rocksdb_block_based_options_set_pin_l0_filter_and_index_blocks_in_cache(t, 1);
 	rocksdb_block_based_options_set_format_version(t, 5);
 	rocksdb_options_set_block_based_table_factory(o, t);
 	rocksdb_block_based_options_destroy(t);
 }
 
-enum status kv_rocksdb_open(const char *dir, size_t cache_bytes, struct kv_engine **out, struct err *e)
+enum status kv_rocksdb_open(const char *dir, size_t cache_bytes, struct kv_engine **out,
+			    struct err *e)
 {
 	struct rocks *r = mem_new(sizeof(*r));
 	char *text = NULL;

@@ -7,7 +7,7 @@
 
 struct cursor {
 	const struct kv_node *at;
-	uint64_t rank;             /* own writes UINT64_MAX, else the transaction's seq */
+	uint64_t rank; /* own writes UINT64_MAX, else the transaction's seq */
 };
 struct merge {
 	const struct kv_range *r;
@@ -18,10 +18,12 @@ struct merge {
 
 static bool in_range(const struct kv_range *r, slice key)
 {
-	return slice_cmp(key, r->from) >= 0 && (r->to.n == 0 || slice_cmp(key, r->to) < 0);
+	return slice_cmp(key, r->from) >= 0 &&
+	       (r->to.n == 0 || slice_cmp(key, r->to) < 0);
 }
 
-static bool goes_before(const struct merge *m, const struct cursor *a, const struct cursor *b)
+static bool goes_before(const struct merge *m, const struct cursor *a,
+			const struct cursor *b)
 {
 	int c = kv_node_cmp(a->at, b->at);
 	if (c == 0)
@@ -96,7 +98,8 @@ static void skip_key(struct merge *m, slice key)
 		top_next(m);
 }
 
-static void merge_start(struct merge *m, struct kv_txn *t, const struct kv_range *r, struct cursor *room)
+static void merge_start(struct merge *m, struct kv_txn *t, const struct kv_range *r,
+			struct cursor *room)
 {
 	m->r = r;
 	m->op = t->ops;
@@ -112,8 +115,8 @@ static void merge_start(struct merge *m, struct kv_txn *t, const struct kv_range
 }
 
 /* The next row of the merge; false at the end. */
-static bool merge_next(struct merge *m, const struct kv_engine_ops *ops, struct kv_iter *it, kv_row_fn fn,
-		       void *ctx, bool *out_more)
+static bool merge_next(struct merge *m, const struct kv_engine_ops *ops,
+		       struct kv_iter *it, kv_row_fn fn, void *ctx, bool *out_more)
 {
 	slice key, value;
 	bool has = ops->iter_row(it, &key, &value);
@@ -126,9 +129,11 @@ static bool merge_next(struct merge *m, const struct kv_engine_ops *ops, struct 
 		if (m->r->reverse)
 			c = -c;
 	}
-	if (m->n && c <= 0) { /* a write of ours or of the overlay; it hides the engine's row */
+	if (m->n &&
+	    c <= 0) { /* a write of ours or of the overlay; it hides the engine's row */
 		/* Looked up only now: fn may have written this row since the cursor came here. */
-		const struct kv_node *row = kv_node_at(m->heap[0].at, visible_op(m, &m->heap[0]));
+		const struct kv_node *row =
+			kv_node_at(m->heap[0].at, visible_op(m, &m->heap[0]));
 		slice k = m->heap[0].at->key;
 		if (!row->del)
 			*out_more = fn(ctx, k, row->value);
@@ -142,8 +147,8 @@ static bool merge_next(struct merge *m, const struct kv_engine_ops *ops, struct 
 	return true;
 }
 
-enum status kv_scan(struct kv *kv, struct kv_txn *t, const struct kv_range *r, kv_row_fn fn, void *ctx,
-		    struct err *e)
+enum status kv_scan(struct kv *kv, struct kv_txn *t, const struct kv_range *r,
+		    kv_row_fn fn, void *ctx, struct err *e)
 {
 	const struct kv_engine_ops *ops = kv->en->ops;
 	struct merge m = { .r = r };

@@ -47,7 +47,8 @@ void kv_rec_write(unsigned char dst[KV_REC_HEADER], const struct kv_rec *r)
 
 bool kv_rec_read(const unsigned char src[KV_REC_HEADER], struct kv_rec *out)
 {
-	if (get32(src) != REC_MAGIC || get32(src + 4) != crc32c(0, slice_make(src + 8, KV_REC_HEADER - 8)))
+	if (get32(src) != REC_MAGIC ||
+	    get32(src + 4) != crc32c(0, slice_make(src + 8, KV_REC_HEADER - 8)))
 		return false;
 	out->body_crc = get32(src + 8);
 	out->stored = get32(src + 12);
@@ -229,7 +230,8 @@ enum status kv_seg_get(struct kv_segs *s, uint32_t no, struct kv_seg **out, stru
 	return st;
 }
 
-enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out, uint64_t *out_off, struct err *e)
+enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out,
+			   uint64_t *out_off, struct err *e)
 {
 	enum status st = ST_OK;
 

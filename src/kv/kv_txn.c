@@ -155,7 +155,8 @@ static void write_row(struct kv_txn *t, slice key, slice value, bool del)
 	t->ops++;
 	t->bytes += key.n + value.n + 16;
 	if (key.n == 0 || key.n > LIMIT_KEY || value.n > LIMIT_VALUE) {
-		err_set(&why, ERR_LIMIT, "a row of %zu + %zu octets is too large", key.n, value.n);
+		err_set(&why, ERR_LIMIT, "a row of %zu + %zu octets is too large", key.n,
+			value.n);
 		kv_txn_fail(t, &why);
 		return;
 	}
@@ -188,13 +189,15 @@ static const struct kv_node *seen_find(const struct kv_txn *t, slice key)
 
 	for (size_t i = 0; i < t->n_seen; i++) {
 		const struct kv_node *n;
-		if (filter_has(t->seen[i], hash) && (n = kv_map_find(&t->seen[i]->set, key)))
+		if (filter_has(t->seen[i], hash) &&
+		    (n = kv_map_find(&t->seen[i]->set, key)))
 			return n;
 	}
 	return NULL;
 }
 
-enum status kv_get(struct kv *kv, struct kv_txn *t, slice key, struct arena *a, slice *out, struct err *e)
+enum status kv_get(struct kv *kv, struct kv_txn *t, slice key, struct arena *a,
+		   slice *out, struct err *e)
 {
 	if (t) {
 		const struct kv_node *n = t->set.n ? kv_map_find(&t->set, key) : NULL;

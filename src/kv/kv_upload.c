@@ -9,11 +9,11 @@
 #include "base/io.h"
 #include <lz4.h>
 
-#define TRY_LZ4_FROM 128u
+#define TRY_LZ4_FROM   128u
 #define UPLOAD_EXTENTS 3600u /* 900 MiB: its row must stay below LIMIT_VALUE */
 _Static_assert(UPLOAD_EXTENTS * 20u + 64u <= LIMIT_VALUE, "the row of extents fits");
-_Static_assert((uint64_t)UPLOAD_EXTENTS * KV_CHUNK >= LIMIT_MESSAGE, "a message fits");
-#define MEM_MAX (KV_UPLOAD_KEPT + KV_REC_HEADER)
+_Static_assert((uint64_t)UPLOAD_EXTENTS *KV_CHUNK >= LIMIT_MESSAGE, "a message fits");
+#define MEM_MAX	     (KV_UPLOAD_KEPT + KV_REC_HEADER)
 #define UPLOADS_KEPT 64u
 
 char *kv_scratch_take(struct kv *kv)
@@ -136,7 +136,8 @@ static bool spill(struct kv_upload *u, slice header, slice body)
 
 	if (kv_disk_check(u->kv, &u->err) != ST_OK)
 		return false;
-	if (kv_seg_reserve(&u->kv->segs, u->mem.n + header.n + body.n, &seg, &off, &u->err) != ST_OK) {
+	if (kv_seg_reserve(&u->kv->segs, u->mem.n + header.n + body.n, &seg, &off,
+			   &u->err) != ST_OK) {
 		if (u->err.code == ERR_STOPPED)
 			kv_stop(u->kv, &u->err);
 		return false;
@@ -170,7 +171,8 @@ static bool finish_chunk(struct kv_upload *u)
 	}
 	if (body.n >= TRY_LZ4_FROM) {
 		packed = kv_scratch_take(u->kv);
-		int n = LZ4_compress_default(body.p, packed, (int)body.n, (int)(body.n - body.n / 16));
+		int n = LZ4_compress_default(body.p, packed, (int)body.n,
+					     (int)(body.n - body.n / 16));
 		if (n > 0) {
 			body = slice_make(packed, (size_t)n);
 			rec.flags = KV_REC_LZ4;
@@ -179,7 +181,9 @@ static bool finish_chunk(struct kv_upload *u)
 	rec.stored = (uint32_t)body.n;
 	rec.body_crc = crc32c(0, body);
 	kv_rec_write(header, &rec);
-	*add_extent(u) = (struct kv_extent){ .stored = rec.stored, .raw = rec.raw, .off = u->mem.n };
+	*add_extent(u) = (struct kv_extent){ .stored = rec.stored,
+					     .raw = rec.raw,
+					     .off = u->mem.n };
 	if (u->n_segs == 0 && u->mem.n + head.n + body.n <= MEM_MAX) {
 		buf_reserve(&u->mem, head.n + body.n);
 		buf_add(&u->mem, head);
@@ -209,7 +213,8 @@ enum status kv_upload_write(struct kv_upload *u, slice chunk, struct err *e)
 	return u->err.code == ERR_NONE ? ST_OK : sticky(u, e);
 }
 
-enum status kv_upload_end(struct kv_upload *u, struct blob_id *out_id, uint64_t *out_size, struct err *e)
+enum status kv_upload_end(struct kv_upload *u, struct blob_id *out_id, uint64_t *out_size,
+			  struct err *e)
 {
 	unsigned n = sizeof(u->id.h);
 
@@ -240,7 +245,8 @@ void kv_txn_blob(struct kv_txn *t, struct kv_upload *u)
 	t->blobs_end = &u->next;
 }
 
-void kv_extents_write(struct buf *b, const struct kv_upload *u, uint32_t seg, uint64_t base)
+void kv_extents_write(struct buf *b, const struct kv_upload *u, uint32_t seg,
+		      uint64_t base)
 {
 	buf_put_u8(b, 1);
 	buf_put_u64(b, u->size);

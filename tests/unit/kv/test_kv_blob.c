@@ -12,13 +12,15 @@ static void fill(char *p, size_t n, bool random, uint32_t seed)
 		memcpy(p, &seed, 4); /* no two alike */
 }
 
-static struct kv_upload *upload(struct kv *kv, const char *p, size_t n, size_t step, struct blob_id *out)
+static struct kv_upload *upload(struct kv *kv, const char *p, size_t n, size_t step,
+				struct blob_id *out)
 {
 	struct kv_upload *u = kv_upload_new(kv);
 	struct err e = { 0 };
 	uint64_t size;
 	for (size_t at = 0; at < n; at += step) {
-		if (kv_upload_write(u, slice_make(p + at, n - at < step ? n - at : step), &e) != ST_OK)
+		if (kv_upload_write(u, slice_make(p + at, n - at < step ? n - at : step),
+				    &e) != ST_OK)
 			fail_msg("write: %s", e.text);
 		assert_true(u->raw.cap + u->mem.cap <= 340u << 10);
 	}
@@ -30,14 +32,16 @@ static struct kv_upload *upload(struct kv *kv, const char *p, size_t n, size_t s
 	return u;
 }
 
-static void store(struct kv *kv, const char *p, size_t n, size_t step, struct blob_id *out)
+static void store(struct kv *kv, const char *p, size_t n, size_t step,
+		  struct blob_id *out)
 {
 	struct kv_txn *t = begin(kv, 1);
 	kv_txn_blob(t, upload(kv, p, n, step, out));
 	commit_ok(t);
 }
 
-static void check(struct kv *kv, const struct blob_id *id, const char *p, size_t n, size_t off, size_t len)
+static void check(struct kv *kv, const struct blob_id *id, const char *p, size_t n,
+		  size_t off, size_t len)
 {
 	struct err e = { 0 };
 	char *got = mem_new(len + 1);
@@ -51,8 +55,9 @@ static void check(struct kv *kv, const struct blob_id *id, const char *p, size_t
 	mem_free(got);
 }
 
-static const size_t sizes[] = { 0,	1,	127,	128,	4095,	 65535,	 65536,	 65537,	 65568,
-				65569,	262143, 262144, 262145, 327680, 524288, 524289, 3u << 20, 5000001 };
+static const size_t sizes[] = { 0,	1,	127,	128,	4095,	  65535,
+				65536,	65537,	65568,	65569,	262143,	  262144,
+				262145, 327680, 524288, 524289, 3u << 20, 5000001 };
 
 static void sizes_around_boundaries_come_back(struct kv *kv)
 {
@@ -68,12 +73,14 @@ static void sizes_around_boundaries_come_back(struct kv *kv)
 			if (n > 2)
 				check(kv, &id, p, n, n / 3, n / 2);
 			if (n > 262144)
-				check(kv, &id, p, n, 262140, n < 262150 ? n - 262140 : 10);
+				check(kv, &id, p, n, 262140,
+				      n < 262150 ? n - 262140 : 10);
 			check(kv, &id, p, n, n, 0);
 			char c;
 			struct err e;
 			assert_int_equal(kv_blob_read(kv, &id, n, &c, 1, &e), ST_INVALID);
-			assert_int_equal(kv_blob_read(kv, &id, UINT64_MAX, &c, 2, &e), ST_INVALID);
+			assert_int_equal(kv_blob_read(kv, &id, UINT64_MAX, &c, 2, &e),
+					 ST_INVALID);
 		}
 	}
 	mem_free(p);
@@ -115,12 +122,14 @@ static void equal_bodies_are_stored_once(void **state)
 	static char p[400000];
 	struct kv_stat s;
 	struct blob_id a, b;
-	for (size_t n = 3000; n <= sizeof(p); n += 397000) { /* in the log, and in the bulk segment */
+	for (size_t n = 3000; n <= sizeof(p);
+	     n += 397000) { /* in the log, and in the bulk segment */
 		fill(p, n, true, (uint32_t)n);
 		struct result r[3] = { RESULT, RESULT, RESULT };
 		struct kv_stat before;
 		kv_stat(kv, &before);
-		for (uint32_t i = 0; i < 3; i++) { /* inside one batch, under different locks */
+		for (uint32_t i = 0; i < 3;
+		     i++) { /* inside one batch, under different locks */
 			struct kv_txn *t = begin(kv, i + 1);
 			kv_txn_blob(t, upload(kv, p, n, 65536, &a));
 			kv_commit(t, &r[i].d);
@@ -205,7 +214,8 @@ static void damage_is_detected_and_confined(void **state)
 			assert_int_equal(io_pwrite(fd, slice_make(&c, 1), at, &e), ST_OK);
 			assert_int_equal(kv_blob_read(kv, &id[0], 5, p, 10, &e), ST_IO);
 			assert_int_equal(e.code, ERR_CORRUPT);
-			assert_int_equal(kv_blob_read(kv, &id[1], 0, p, sizeof(p), &e), ST_OK);
+			assert_int_equal(kv_blob_read(kv, &id[1], 0, p, sizeof(p), &e),
+					 ST_OK);
 			c ^= 0x40;
 			assert_int_equal(io_pwrite(fd, slice_make(&c, 1), at, &e), ST_OK);
 		}

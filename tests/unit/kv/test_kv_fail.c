@@ -22,7 +22,8 @@ static void who_is_queued_behind_a_failure_fails_too(void **state)
 	struct kv_txn *t = begin(kv, 1);
 	/* Fills a batch by itself, so that the others are queued behind it and not in it. */
 	for (int i = 0; i < 370; i++)
-		kv_put(t, arena_fmt(kv_txn_arena(t), "big%d", i), slice_make(big, sizeof(big)));
+		kv_put(t, arena_fmt(kv_txn_arena(t), "big%d", i),
+		       slice_make(big, sizeof(big)));
 	put(t, "counter", "1");
 	kv_commit(t, &r[0].d);
 	t = begin_many(kv, l12, 2);
@@ -248,7 +249,8 @@ static size_t count_prefix(struct kv *kv, const struct blob_id *ids)
 		assert_int_equal(i, n);
 		n++;
 		if (ids)
-			assert_int_equal(kv_blob_read(kv, &ids[i], 0, got, BODY, &e), ST_OK);
+			assert_int_equal(kv_blob_read(kv, &ids[i], 0, got, BODY, &e),
+					 ST_OK);
 	}
 	return n;
 }
@@ -305,7 +307,9 @@ static void a_crash_at_any_moment_keeps_what_was_acknowledged(void **state)
 	for (size_t cut = 0; cut < whole.n; cut += cut < 80 ? 1 : 61) {
 		remove_tree(copy);
 		copy_tree(dir, copy);
-		assert_int_equal(io_write_file(wal.p, slice_make(whole.p, whole.n - cut), 0600, &e), ST_OK);
+		assert_int_equal(io_write_file(wal.p, slice_make(whole.p, whole.n - cut),
+					       0600, &e),
+				 ST_OK);
 		struct kv *after = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, copy);
 		size_t n = count_prefix(after, ids);
 		assert_true(n <= before);
@@ -350,7 +354,8 @@ static void a_torn_tail_of_the_body_log_is_never_looked_at(void **state)
 	for (size_t torn = 0; torn <= record.n; torn += 97) {
 		int fd;
 		assert_int_equal(io_open(path.p, 1 /* O_WRONLY */, 0, &fd, &e), ST_OK);
-		assert_int_equal(io_pwrite(fd, slice_make(record.p, torn), end, &e), ST_OK);
+		assert_int_equal(io_pwrite(fd, slice_make(record.p, torn), end, &e),
+				 ST_OK);
 		close(fd);
 		kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, dir);
 		t = begin(kv, 1);

@@ -18,8 +18,11 @@ static void woken(struct parked *p)
 	order[n] = w->name;
 	order[n + 1] = 0;
 }
-#define WHO(letter, ...) { .p = { .wake = woken }, .name = letter, .ids = { __VA_ARGS__ }, \
-		.n = sizeof((uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t) }
+#define WHO(letter, ...)                                                        \
+	{                                                                       \
+		.p = { .wake = woken }, .name = letter, .ids = { __VA_ARGS__ }, \
+		.n = sizeof((uint32_t[]){ __VA_ARGS__ }) / sizeof(uint32_t)     \
+	}
 
 static enum status ask(struct kv *kv, struct who *w)
 {
@@ -66,10 +69,11 @@ static void several_locks_come_together_and_never_deadlock(void **state)
 {
 	(void)state;
 	struct kv *kv = fresh();
-	struct who a = WHO('a', 2), b = WHO('b', 1, 2, 3), c = WHO('c', 3), d = WHO('d', 1, 3), x = WHO('x', 3);
+	struct who a = WHO('a', 2), b = WHO('b', 1, 2, 3), c = WHO('c', 3),
+		   d = WHO('d', 1, 3), x = WHO('x', 3);
 	assert_int_equal(ask(kv, &a), ST_OK);
 	assert_int_equal(ask(kv, &b), ST_WAIT); /* has 1, waits for 2 */
-	assert_int_equal(ask(kv, &c), ST_OK);   /* 3 is still free */
+	assert_int_equal(ask(kv, &c), ST_OK);	/* 3 is still free */
 	assert_int_equal(ask(kv, &d), ST_WAIT); /* behind b on 1 */
 	assert_int_equal(ask(kv, &x), ST_WAIT);
 	kv_abort(a.t); /* b goes on to 3, behind x */
@@ -91,7 +95,8 @@ static void a_waiter_can_leave_at_any_time(void **state)
 {
 	(void)state;
 	struct kv *kv = fresh();
-	struct who a = WHO('a', 2), b = WHO('b', 1, 2), c = WHO('c', 2), d = WHO('d', 1), m = WHO('m', 2);
+	struct who a = WHO('a', 2), b = WHO('b', 1, 2), c = WHO('c', 2), d = WHO('d', 1),
+		   m = WHO('m', 2);
 	assert_int_equal(ask(kv, &a), ST_OK);
 	assert_int_equal(ask(kv, &b), ST_WAIT);
 	assert_int_equal(ask(kv, &m), ST_WAIT);
@@ -163,7 +168,8 @@ static void *hammer(void *arg)
 			char key[2] = { (char)('0' + ids[k]), 0 };
 			const char *old = get(shared, t, kv_txn_arena(t), key);
 			counts[ids[k]]++;
-			slice now = arena_fmt(kv_txn_arena(t), "%d", (old ? (int)strtol(old, NULL, 10) : 0) + 1);
+			slice now = arena_fmt(kv_txn_arena(t), "%d",
+					      (old ? (int)strtol(old, NULL, 10) : 0) + 1);
 			kv_put(t, slice_str(key), now);
 		}
 		if (i % 16 == 0)

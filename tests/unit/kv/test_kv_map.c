@@ -14,9 +14,21 @@ static struct kv_node *node(struct arena *a, struct kv_map *m, slice key)
 static void keys_are_ordered_as_bytes_shorter_first(void **state)
 {
 	(void)state;
-	static const slice keys[] = { S(""), S("\0"), S("\0\0"), S("\0\0\0\0\0\0\0\0"), S("\0\0\0\0\0\0\0\0\0"),
-				      S("a"), S("a\0"), S("aaaaaaaa"), S("aaaaaaaa\0"), S("aaaaaaaab"), S("ab"),
-				      S("\x7f"), S("\x80"), S("\xff"), S("\xff\xff\xff\xff\xff\xff\xff\xff\xff") };
+	static const slice keys[] = { S(""),
+				      S("\0"),
+				      S("\0\0"),
+				      S("\0\0\0\0\0\0\0\0"),
+				      S("\0\0\0\0\0\0\0\0\0"),
+				      S("a"),
+				      S("a\0"),
+				      S("aaaaaaaa"),
+				      S("aaaaaaaa\0"),
+				      S("aaaaaaaab"),
+				      S("ab"),
+				      S("\x7f"),
+				      S("\x80"),
+				      S("\xff"),
+				      S("\xff\xff\xff\xff\xff\xff\xff\xff\xff") };
 	const size_t n = sizeof(keys) / sizeof(keys[0]);
 	for (size_t step = 1; step < n; step++) {
 		AUTO_ARENA a = { 0 };
@@ -56,7 +68,8 @@ static void random_inserts_and_removals_agree_with_an_array(void **state)
 		keys[i] = arena_fmt(&a, "prefix-%05d", i * 3);
 	for (int round = 0; round < 20000; round++) {
 		seed = seed * 1664525u + 1013904223u;
-		int k = (int)(seed >> 8) % KEYS, q = (int)(seed >> 16) % KEYS, at = q, before;
+		int k = (int)(seed >> 8) % KEYS, q = (int)(seed >> 16) % KEYS, at = q,
+		    before;
 		if (in[k]) {
 			kv_map_remove(&m, in[k]);
 			in[k] = NULL;
@@ -71,7 +84,8 @@ static void random_inserts_and_removals_agree_with_an_array(void **state)
 		while (at < KEYS && !in[at])
 			at++;
 		assert_ptr_equal(kv_map_seek(&m, keys[q]), at < KEYS ? in[at] : NULL);
-		assert_ptr_equal(kv_map_seek_before(&m, keys[q]), before >= 0 ? in[before] : NULL);
+		assert_ptr_equal(kv_map_seek_before(&m, keys[q]),
+				 before >= 0 ? in[before] : NULL);
 		assert_ptr_equal(kv_map_find(&m, keys[q]), in[q]);
 	}
 	int i = KEYS;

@@ -13,8 +13,8 @@ struct mtxn {
 	struct kv_txn *t;
 	uint32_t ids[LOCKS];
 	size_t n;
-	struct rows view;              /* what it must see under its locks */
-	int set[LOCKS][KEYS];          /* its writes: 0 untouched, -1 deleted */
+	struct rows view;     /* what it must see under its locks */
+	int set[LOCKS][KEYS]; /* its writes: 0 untouched, -1 deleted */
 	bool body[BODIES];
 	bool doomed;
 	uint64_t epoch[LOCKS];
@@ -68,7 +68,8 @@ static slice key_of(struct model *m, uint32_t l, int k)
 	return arena_fmt(&m->a, "%u-key%d", l, k);
 }
 
-static const char *expected(struct model *m, const struct rows *r, uint32_t from, uint32_t to, bool reverse)
+static const char *expected(struct model *m, const struct rows *r, uint32_t from,
+			    uint32_t to, bool reverse)
 {
 	AUTO_BUF b = { 0 };
 	buf_init(&b, 1u << 16);
@@ -77,15 +78,18 @@ static const char *expected(struct model *m, const struct rows *r, uint32_t from
 		int at = reverse ? last - 1 - i : first + i;
 		int v = r->v[at / KEYS][at % KEYS];
 		if (v)
-			buf_addf(&b, "%s%d-key%d=%d", b.n ? " " : "", at / KEYS, at % KEYS, v);
+			buf_addf(&b, "%s%d-key%d=%d", b.n ? " " : "", at / KEYS,
+				 at % KEYS, v);
 	}
 	return arena_cstr(&m->a, buf_slice(&b));
 }
 
-static void check_view(struct model *m, struct kv_txn *t, const struct rows *r, uint32_t from, uint32_t to)
+static void check_view(struct model *m, struct kv_txn *t, const struct rows *r,
+		       uint32_t from, uint32_t to)
 {
 	for (int reverse = 0; reverse < 2; reverse++) {
-		const char *lo = arena_fmt(&m->a, "%u-", from).p, *hi = arena_fmt(&m->a, "%u-", to).p;
+		const char *lo = arena_fmt(&m->a, "%u-", from).p,
+			   *hi = arena_fmt(&m->a, "%u-", to).p;
 		assert_string_equal(list(m->kv, t, &m->a, lo, hi, reverse, 0),
 				    expected(m, r, from, to, reverse));
 	}
@@ -97,21 +101,24 @@ static void check_durable(struct model *m)
 	uint64_t size;
 	check_view(m, NULL, &m->durable, 0, LOCKS);
 	for (int i = 0; i < BODIES; i++)
-		assert_int_equal(kv_blob_size(m->kv, &m->ids[i], &size, &e), m->body[i] ? ST_OK : ST_NOT_FOUND);
+		assert_int_equal(kv_blob_size(m->kv, &m->ids[i], &size, &e),
+				 m->body[i] ? ST_OK : ST_NOT_FOUND);
 }
 
 static struct kv_upload *upload_body(struct model *m, int i, struct blob_id *out)
 {
-	static char p[90000];
+	enum { N = 90000 };
+	char *p = mem_new(N);
 	struct kv_upload *u = kv_upload_new(m->kv);
 	struct err e;
 	uint64_t size;
-	memset(p, 'a' + i, sizeof(p));
+	memset(p, 'a' + i, N);
 	if (i % 2) /* does not compress: goes to the bulk segment */
-		for (size_t k = 0; k < sizeof(p); k++)
+		for (size_t k = 0; k < N; k++)
 			p[k] = (char)((k * k * 2654435761u) >> (8 + i));
-	assert_int_equal(kv_upload_write(u, slice_make(p, sizeof(p)), &e), ST_OK);
+	assert_int_equal(kv_upload_write(u, slice_make(p, N), &e), ST_OK);
 	assert_int_equal(kv_upload_end(u, out, &size, &e), ST_OK);
+	mem_free(p);
 	return u;
 }
 
@@ -235,7 +242,8 @@ static void step_pump(struct model *m)
 	}
 	if (any_direct)
 		expect_failures(m, direct, want);
-	bool gap = false; /* queue order: nothing is told before what stands in front of it, unless it failed */
+	bool gap =
+		false; /* queue order: nothing is told before what stands in front of it, unless it failed */
 	for (size_t i = 0; i < m->n_queue; i++) {
 		struct mtxn *x = m->queue[i];
 		bool failed = x->r.calls && x->r.st != ST_OK;
@@ -248,7 +256,8 @@ static void step_pump(struct model *m)
 		}
 		if (failed) {
 			for (size_t k = 0; k < x->n; k++)
-				assert_int_not_equal(kv_lock_epoch(m->kv, x->ids[k]), x->epoch[x->ids[k]]);
+				assert_int_not_equal(kv_lock_epoch(m->kv, x->ids[k]),
+						     x->epoch[x->ids[k]]);
 			m->failed++;
 			mem_free(x);
 			continue;
@@ -364,11 +373,13 @@ static void *count(void *arg)
 			kv_put(t, key, arena_fmt(kv_txn_arena(t), "%ld", v + 1));
 		}
 		if (th->seed >> 20 & 1)
-			kv_txn_blob(t, upload_body(&(struct model){ .kv = s->kv }, 0, &(struct blob_id){ 0 }));
+			kv_txn_blob(t, upload_body(&(struct model){ .kv = s->kv }, 0,
+						   &(struct blob_id){ 0 }));
 		s->waiting++;
 		kv_commit(t, &k->d);
 		if ((th->seed >> 24) % 23 == 0)
-			kv_memory_fail(s->kv->en, 1 + (th->seed >> 12) % 3, ERR_DISK_FULL);
+			kv_memory_fail(s->kv->en, 1 + (th->seed >> 12) % 3,
+				       ERR_DISK_FULL);
 	}
 	return NULL;
 }

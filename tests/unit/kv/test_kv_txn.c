@@ -83,20 +83,26 @@ static void a_transaction_sees_itself_then_the_overlay_then_the_engine(void **st
 	t = begin(v->kv, 1);
 	put(t, "e", "own");
 	kv_del(t, SL("a"));
-	assert_string_equal(list(v->kv, t, &v->a, "a", "", false, 0), "b=first c=second d=second e=own");
-	assert_string_equal(list(v->kv, t, &v->a, "a", "", true, 0), "e=own d=second c=second b=first");
-	assert_string_equal(list(v->kv, t, &v->a, "b", "d", false, 0), "b=first c=second");
+	assert_string_equal(list(v->kv, t, &v->a, "a", "", false, 0),
+			    "b=first c=second d=second e=own");
+	assert_string_equal(list(v->kv, t, &v->a, "a", "", true, 0),
+			    "e=own d=second c=second b=first");
+	assert_string_equal(list(v->kv, t, &v->a, "b", "d", false, 0),
+			    "b=first c=second");
 	assert_string_equal(list(v->kv, t, &v->a, "b", "d", true, 1), "c=second");
-	assert_string_equal(list(v->kv, NULL, &v->a, "", "", false, 0), "a=engine b=engine c=engine d=engine");
+	assert_string_equal(list(v->kv, NULL, &v->a, "", "", false, 0),
+			    "a=engine b=engine c=engine d=engine");
 	assert_string_equal(get(v->kv, t, &v->a, "b"), "first");
 	assert_string_equal(get(v->kv, NULL, &v->a, "b"), "engine");
 	/* Durable in the middle of a transaction: it reads the same. */
 	kv_pump(v->kv);
 	assert_int_equal(r1.calls, 1);
 	assert_int_equal(r2.st, ST_OK);
-	assert_string_equal(list(v->kv, t, &v->a, "a", "", false, 0), "b=first c=second d=second e=own");
+	assert_string_equal(list(v->kv, t, &v->a, "a", "", false, 0),
+			    "b=first c=second d=second e=own");
 	kv_abort(t);
-	assert_string_equal(list(v->kv, NULL, &v->a, "a", "", true, 0), "d=second c=second b=first a=engine");
+	assert_string_equal(list(v->kv, NULL, &v->a, "a", "", true, 0),
+			    "d=second c=second b=first a=engine");
 }
 
 static void another_lock_does_not_see_what_is_queued(void **state)
@@ -185,7 +191,8 @@ static void a_scan_does_not_see_what_its_own_rows_write(void **state)
 				    reverse ? "c=own b=own a=1" : "a=1 b=own c=own");
 		buf_done(&w.l.b);
 		assert_string_equal(get(v->kv, t, &v->a, "b"), "own!");
-		assert_string_equal(list(v->kv, t, &v->a, "a", "b", false, 0), "a=1! a-new=n");
+		assert_string_equal(list(v->kv, t, &v->a, "a", "b", false, 0),
+				    "a=1! a-new=n");
 		kv_abort(t);
 	}
 }
@@ -226,7 +233,8 @@ static void rows_beyond_the_limits_fail_at_commit(void **state)
 	commit_ok(t);
 	t = begin(v->kv, 1);
 	for (int i = 0; i < 800; i++)
-		kv_put(t, arena_fmt(kv_txn_arena(t), "%d", i), slice_make(big, LIMIT_VALUE));
+		kv_put(t, arena_fmt(kv_txn_arena(t), "%d", i),
+		       slice_make(big, LIMIT_VALUE));
 	assert_int_equal(kv_commit_wait(t, &e), ST_LIMIT);
 	assert_null(get(v->kv, NULL, &v->a, "1"));
 	mem_free(big);
@@ -294,7 +302,9 @@ static void a_closed_store_is_there_when_opened_again(void **state)
 static void foreign_directories_are_left_alone(void **state)
 {
 	struct env *v = *state;
-	struct kv_options o = { .engine = KV_ROCKSDB, .mode = KV_COMMIT_MANUAL, .dir = v->dir };
+	struct kv_options o = { .engine = KV_ROCKSDB,
+				.mode = KV_COMMIT_MANUAL,
+				.dir = v->dir };
 	struct kv *kv;
 	struct err e;
 	char path[128];
@@ -303,9 +313,11 @@ static void foreign_directories_are_left_alone(void **state)
 	assert_non_null(strstr(e.text, "another facteur"));
 	kv_close(v->kv);
 	snprintf(path, sizeof(path), "%s/FORMAT", v->dir);
-	const char *texts[] = { "facteur store 2\n", "something else\n", "", "facteur store 1\n" };
+	const char *texts[] = { "facteur store 2\n", "something else\n", "",
+				"facteur store 1\n" };
 	for (int i = 0; i < 4; i++) {
-		assert_int_equal(io_write_file(path, slice_str(texts[i]), 0600, &e), ST_OK);
+		assert_int_equal(io_write_file(path, slice_str(texts[i]), 0600, &e),
+				 ST_OK);
 		enum status st = kv_open(&o, &kv, &e);
 		assert_int_equal(st, i < 3 ? ST_INVALID : ST_OK);
 		if (i == 0)
@@ -326,8 +338,11 @@ static void foreign_directories_are_left_alone(void **state)
 	assert_int_equal(kv_open(&o, &v->kv, &e), ST_OK);
 }
 
-#define BOTH(f) cmocka_unit_test_setup_teardown(f, setup_memory, teardown), \
-		{ #f " (rocksdb)", f, setup_rocks, teardown, NULL }
+#define BOTH(f)                                                     \
+	cmocka_unit_test_setup_teardown(f, setup_memory, teardown), \
+	{                                                           \
+#f " (rocksdb)", f, setup_rocks, teardown, NULL     \
+	}
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,8 +355,10 @@ int main(void)
 		BOTH(rows_beyond_the_limits_fail_at_commit),
 		BOTH(many_pending_transactions_are_merged),
 		cmocka_unit_test(inline_mode_calls_back_before_it_returns),
-		cmocka_unit_test_setup_teardown(a_closed_store_is_there_when_opened_again, setup_rocks, teardown),
-		cmocka_unit_test_setup_teardown(foreign_directories_are_left_alone, setup_rocks, teardown),
+		cmocka_unit_test_setup_teardown(a_closed_store_is_there_when_opened_again,
+						setup_rocks, teardown),
+		cmocka_unit_test_setup_teardown(foreign_directories_are_left_alone,
+						setup_rocks, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
