@@ -506,6 +506,8 @@ static bool write_out(struct conn *c)
 	}
 	if (c->state == CONN_CLOSING && !c->out.head)
 		finish_close(c);
+	else if (c->state == CONN_CLOSING && any)
+		timer_set(c->loop, &c->timer, CLOSE_TIME);
 	update_watch(c);
 	return any;
 }

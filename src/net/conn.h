@@ -58,7 +58,8 @@ int conn_handshake_step(struct conn *c);                /* any one thread; the c
 void conn_handshake_done(struct conn *c, int result);
 bool conn_is_tls(const struct conn *c);
 slice conn_tls_text(const struct conn *c);              /* "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty without */
-void conn_close(struct conn *c);                        /* after all output has been written, at most 10 s; reads no more */
+void conn_close(struct conn *c);                        /* after all output has been written, unless 10 s pass without
+							   progress; reads no more */
 void conn_abort(struct conn *c);                        /* now */
 
 /* --- listeners --------------------------------------------------------------------------------------------- */

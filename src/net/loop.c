@@ -75,9 +75,9 @@ struct loop *loop_new(const struct clock *clock)
 	struct loop *l = loop_make(clock);
 	struct event_config *cfg = event_config_new();
 
-	/* Only the loop's thread touches the base: no locks. The changelist joins several epoll_ctl of one turn. */
+	/* Only the loop's thread touches the base: no locks. No changelist either: it would speak of a descriptor after
+	 * it was closed, when another loop may have it already. */
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
-	event_config_set_flag(cfg, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
 	l->base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -145,8 +145,7 @@ void tls_io_shutdown(struct ssl_st *ssl)
 
 size_t tls_io_text(struct ssl_st *ssl, char *dst, size_t n)
 {
-	int r = snprintf(dst, n, "%s %s%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl),
-			 SSL_session_reused(ssl) ? " resumed" : "");
+	int r = snprintf(dst, n, "%s %s", SSL_get_version(ssl), SSL_get_cipher_name(ssl));
 
 	return r < 0 ? 0 : (size_t)r < n ? (size_t)r : n - 1;
 }
