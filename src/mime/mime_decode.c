@@ -118,7 +118,7 @@ static void qp_plain(struct mime_decoder *d, char c, struct buf *out)
 /* One character behind a "=". */
 static void qp_escape(struct mime_decoder *d, char c, struct buf *out)
 {
-	char first = d->held[1];
+	char first = d->held;
 	int hi, lo;
 
 	if (d->nheld == 1) {
@@ -128,13 +128,15 @@ static void qp_escape(struct mime_decoder *d, char c, struct buf *out)
 			return;
 		}
 		if (hex_value(c) >= 0 || c == '\r' || c == ' ' || c == '\t') {
-			d->held[1] = c;
+			d->held = c;
 			d->nheld = 2;
 			return;
 		}
-		d->nheld = 0;
 		qp_plain(d, '=', out);
-		qp_plain(d, c, out);
+		if (c != '=') {
+			d->nheld = 0;
+			qp_plain(d, c, out);
+		}
 		return;
 	}
 	hi = hex_value(first);
@@ -151,7 +153,7 @@ static void qp_escape(struct mime_decoder *d, char c, struct buf *out)
 		return;
 	}
 	if (hi < 0 && (c == ' ' || c == '\t' || c == '\r')) {
-		d->held[1] = c; /* still blank */
+		d->held = c; /* still blank */
 		return;
 	}
 	/* RFC 2045 6.7: not an escape; kept as it is. */
@@ -159,7 +161,7 @@ static void qp_escape(struct mime_decoder *d, char c, struct buf *out)
 	qp_plain(d, '=', out);
 	qp_plain(d, first, out);
 	if (c == '=')
-		d->held[0] = '=', d->nheld = 1;
+		d->nheld = 1;
 	else
 		qp_plain(d, c, out);
 }
@@ -172,7 +174,6 @@ static void qp_feed(struct mime_decoder *d, slice in, struct buf *out)
 		if (d->nheld) {
 			qp_escape(d, c, out);
 		} else if (c == '=') {
-			d->held[0] = c;
 			d->nheld = 1;
 		} else {
 			qp_plain(d, c, out);
@@ -194,10 +195,10 @@ void mime_decoder_finish(struct mime_decoder *d, struct buf *out)
 {
 	if (d->enc != MIME_ENC_QP)
 		return;
-	if (d->nheld == 2 && hex_value(d->held[1]) >= 0) { /* cut in an escape */
+	if (d->nheld == 2 && hex_value(d->held) >= 0) { /* cut in an escape */
 		d->nheld = 0;
 		qp_plain(d, '=', out);
-		qp_plain(d, d->held[1], out);
+		qp_plain(d, d->held, out);
 	} else if (!d->nheld) {
 		d->blanks.n = 0;
 	}

@@ -19,8 +19,8 @@ struct mime_decoder {
 	enum mime_encoding enc;
 	uint32_t acc;        /* base64: bits not yet given out */
 	uint8_t nbits;
-	uint8_t nheld;       /* quoted-printable: "=", "=A", "=\r" seen */
-	char held[2];
+	uint8_t nheld; /* quoted-printable: 1 behind "=", 2 behind "=" and held */
+	char held;
 	struct {
 		uint32_t n;      /* blanks so far: dropped if the line ends there */
 		char c[1024];

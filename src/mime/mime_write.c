@@ -340,14 +340,14 @@ static void extended_param(struct folder *f, slice name, slice value)
 		put(f, SL("*="));
 		if (!i)
 			put(f, SL("utf-8''"));
-		for (; at < value.n && (!sections || n < VALUE_LINE); at++) {
+		for (; at < value.n && (!sections || !n || f->column + 8 <= LINE); at++) {
 			unsigned char c = (unsigned char)value.p[at];
 			char e[3] = { '%', hex[c >> 4], hex[c & 15] };
 			bool plain = is_alpha((char)c) || is_digit((char)c) || c == '.' ||
 				     c == '-' || c == '_';
 
 			put(f, plain ? (slice){ value.p + at, 1 } : (slice){ e, 3 });
-			n += plain ? 1 : 3;
+			n++;
 		}
 	}
 }
