@@ -103,11 +103,10 @@ static void split_rcpts(const struct smtp_txn *t, struct smtp_plan *p, struct ar
 	p->n_local = n;
 }
 
-/* The directory's lock, id 0, is held for what has numbers there: queue and hand-off rows. */
+/* The directory's lock, id 0, is held for the queue's numbers. */
 static void choose_locks(struct smtp_plan *p)
 {
-	bool needs_directory = p->n_foreign > 0 || p->n_local > LIMIT_DELIVER_ACCOUNTS;
-	if (needs_directory)
+	if (p->n_foreign > 0)
 		p->locks[p->n_locks++] = 0;
 	while (p->n_direct < p->n_local && p->n_locks < LIMIT_DELIVER_ACCOUNTS)
 		p->locks[p->n_locks++] = p->local[p->n_direct++]->account;
@@ -177,27 +176,32 @@ static enum status file_local(struct smtp_session *ss, struct store_txn *txn, st
 	return ST_OK;
 }
 
+/* One row of the queue holds so many recipients at most: LIMIT_VALUE is far. */
+#define QUEUE_RCPTS 200
+
 static enum status file_foreign(struct smtp_session *ss, struct store_txn *txn, struct err *e)
 {
 	const struct smtp_plan *p = ss->txn.plan;
 	const struct intake_info *info = intake_get(ss->txn.intake);
+	enum status st = ST_OK;
 	uint64_t id;
-	if (p->n_foreign == 0)
-		return ST_OK;
 	struct store_queue_entry entry = {
 		.queued = p->now_us / 1000000,
 		.due = p->now_us / 1000000,
 		.account = ss->account,
 		.sender = ss->txn.sender,
-		.rcpt = p->foreign,
-		.n_rcpt = p->n_foreign,
 		.size = info->size + p->received.n,
 		.prefix = p->received,
 		.state = SL("waiting"),
 		.body_8bit = ss->txn.is_8bit || info->has_8bit,
 		.smtputf8 = ss->txn.is_utf8,
 	};
-	return store_queue_add(txn, ss->txn.intake, &entry, &id, e);
+	for (size_t at = 0; at < p->n_foreign && st == ST_OK; at += entry.n_rcpt) {
+		entry.rcpt = p->foreign + at;
+		entry.n_rcpt = p->n_foreign - at < QUEUE_RCPTS ? p->n_foreign - at : QUEUE_RCPTS;
+		st = store_queue_add(txn, ss->txn.intake, &entry, &id, e);
+	}
+	return st;
 }
 
 /* --- the commit -------------------------------------------------------------------------------------------------------- */
@@ -278,7 +282,7 @@ static void log_accepted(struct smtp_session *ss)
 }
 
 /* Both answers are written before the commit is asked for: it may come back at once. Should it fail, the driver sends
- * the other one, and the store has logged why; the line "accepted" then means "accepted for commit". */
+ * the other one and logs why (session.commit.failed): "accepted" is then followed by that line. */
 static enum smtp_act commit(struct smtp_session *ss, struct store_txn *txn)
 {
 	char text[64];
