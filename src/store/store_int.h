@@ -151,8 +151,8 @@ struct hot_mbox *hot_add(struct hot *h, uint32_t mbox, const struct row_mbox *ro
 void hot_rename(struct hot_mbox *m, slice name);
 
 /* --- publications ------------------------------------------------------------------- */
-void watch_init(struct store *s);
-void watch_done(struct store *s);
+void store_watches_init(struct store *s);
+void store_watches_done(struct store *s);
 void watch_publish(struct store *s, uint32_t account, uint32_t mbox);
 
 /* --- views -------------------------------------------------------------------------- */

@@ -108,7 +108,7 @@ enum status store_open(struct kv *kv, const struct clock *clock, struct store **
 	pthread_mutex_init(&s->hot_lock, NULL);
 	s->hot = mem_array(HOT_SETS, sizeof(*s->hot));
 	resolve_init(s);
-	watch_init(s);
+	store_watches_init(s);
 	view_init(s);
 	*out = s;
 	return ST_OK;
@@ -119,7 +119,7 @@ void store_close(struct store *s)
 	if (!s)
 		return;
 	view_done(s);
-	watch_done(s);
+	store_watches_done(s);
 	resolve_done(s);
 	hot_drop_all(s);
 	mem_free(s->hot);

@@ -6,13 +6,13 @@ static struct watch_bucket *bucket_of(struct store *s, uint32_t account)
 	return &s->watch[account % WATCH_BUCKETS];
 }
 
-void watch_init(struct store *s)
+void store_watches_init(struct store *s)
 {
 	for (size_t i = 0; i < WATCH_BUCKETS; i++)
 		pthread_mutex_init(&s->watch[i].lock, NULL);
 }
 
-void watch_done(struct store *s)
+void store_watches_done(struct store *s)
 {
 	for (size_t i = 0; i < WATCH_BUCKETS; i++)
 		pthread_mutex_destroy(&s->watch[i].lock);
