@@ -20,7 +20,8 @@ struct auth *auth_new(struct store *s, const struct auth_options *opt)
 	a->proven = proven_new();
 	arena_init(&mem);
 	/* What unknown users are hashed against: same parameters, nobody's password. */
-	if (verifier_make_argon2(SL("\x01"), a->kib, a->passes, &mem, &text, NULL) != ST_OK ||
+	if (verifier_make_argon2(SL("\x01"), a->kib, a->passes, &mem, &text, NULL) !=
+		    ST_OK ||
 	    verifier_parse(text, &a->dummy, NULL) != ST_OK)
 		abort(); /* the parameters are ours: only memory can be short */
 	random_bytes(a->dummy.hash, a->dummy.hash_n);
@@ -38,10 +39,11 @@ void auth_free(struct auth *a)
 	mem_free(a);
 }
 
-/* --- logins ------------------------------------------------------------------------------------------------------- */
+/* --- logins ------------------------------------------------------------------------- */
 
-/* Every refusal has cost one Argon2id and one SHA-512-crypt of the usual rounds, whatever verifier the account has, or
- * none: what the time says is nothing (HAZARDS 25). Imported Argon2 parameters and other crypt methods cost what they cost. */
+/* Every refusal has cost one Argon2id and one SHA-512-crypt of the usual rounds, whatever
+ * verifier the account has, or none: what the time says is nothing (HAZARDS 25). Imported
+ * Argon2 parameters and other crypt methods cost what they cost. */
 static void even_out(struct auth *a, const struct verifier *v, slice password)
 {
 	uint32_t rounds = AUTH_CRYPT_ROUNDS;
@@ -64,29 +66,33 @@ struct attempt {
 	int64_t now_s;
 };
 
-static enum status refuse(struct auth *a, const struct attempt *t, const struct verifier *v, int64_t *out_delay_ms,
-			  struct err *e)
+static enum status refuse(struct auth *a, const struct attempt *t,
+			  const struct verifier *v, int64_t *out_delay_ms, struct err *e)
 {
 	int64_t ms;
 
 	even_out(a, v, t->password);
 	pthread_mutex_lock(&a->lock);
-	ms = throttle_failed(a->throttle, t->net, t->counts_net, t->user, t->password, t->now_s);
+	ms = throttle_failed(a->throttle, t->net, t->counts_net, t->user, t->password,
+			     t->now_s);
 	pthread_mutex_unlock(&a->lock);
 	*out_delay_ms = t->counts_net ? ms : 0;
 	return err_set(e, ERR_AUTH, "wrong user or password");
 }
 
-/* The answer to a right password that was not proven lately waits as long as a wrong one's would have, from an address under
- * suspicion that the account has not used within 30 days: otherwise a guesser would hang up early and try on. */
-static int64_t admit(struct auth *a, const struct attempt *t, uint32_t account, const struct proven_mac *mac, bool was_proven)
+/* The answer to a right password that was not proven lately waits as long as a wrong
+ * one's would have, from an address under suspicion that the account has not used within
+ * 30 days: otherwise a guesser would hang up early and try on. */
+static int64_t admit(struct auth *a, const struct attempt *t, uint32_t account,
+		     const struct proven_mac *mac, bool was_proven)
 {
 	int64_t ms = 0;
 
 	pthread_mutex_lock(&a->lock);
 	if (!was_proven) {
 		proven_add(a->proven, account, mac, t->now_s);
-		if (t->counts_net && !proven_net_is_known(a->proven, account, t->net, t->now_s))
+		if (t->counts_net &&
+		    !proven_net_is_known(a->proven, account, t->net, t->now_s))
 			ms = throttle_delay(a->throttle, t->net, t->now_s);
 	}
 	proven_net_add(a->proven, account, t->net, t->now_s);
@@ -94,11 +100,13 @@ static int64_t admit(struct auth *a, const struct attempt *t, uint32_t account, 
 	return ms;
 }
 
-enum status auth_password(struct auth *a, slice user, slice password, const unsigned char net[16], bool is_loopback,
-			  struct arena *mem, struct auth_user *out, int64_t *out_delay_ms, const char **out_reason,
-			  struct err *e)
+enum status auth_password(struct auth *a, slice user, slice password,
+			  const unsigned char net[16], bool is_loopback,
+			  struct arena *mem, struct auth_user *out, int64_t *out_delay_ms,
+			  const char **out_reason, struct err *e)
 {
-	const struct attempt t = { user, password, net, !is_loopback || a->delay_loopback, clock_now_s(a->clock) };
+	const struct attempt t = { user, password, net, !is_loopback || a->delay_loopback,
+				   clock_now_s(a->clock) };
 	struct store_account account;
 	struct proven_mac mac;
 	struct verifier v;
@@ -110,7 +118,8 @@ enum status auth_password(struct auth *a, slice user, slice password, const unsi
 	if (user.n == 0 || user.n > LIMIT_USER)
 		return refuse(a, &t, NULL, out_delay_ms, e);
 	if (store_account_get(a->store, user, mem, &account, &why) != ST_OK) {
-		if (why.code == ERR_NO_ACCOUNT || why.code == ERR_SYNTAX || why.code == ERR_NO_DOMAIN)
+		if (why.code == ERR_NO_ACCOUNT || why.code == ERR_SYNTAX ||
+		    why.code == ERR_NO_DOMAIN)
 			return refuse(a, &t, NULL, out_delay_ms, e);
 		*out_reason = "the store does not answer";
 		return err_set(e, ERR_BUSY, "%s", why.text);
@@ -134,6 +143,8 @@ enum status auth_password(struct auth *a, slice user, slice password, const unsi
 	}
 	*out_delay_ms = admit(a, &t, account.id, &mac, known);
 	*out_reason = "";
-	*out = (struct auth_user){ .account = account.id, .address = account.address, .is_admin = account.is_admin };
+	*out = (struct auth_user){ .account = account.id,
+				   .address = account.address,
+				   .is_admin = account.is_admin };
 	return ST_OK;
 }

@@ -1,4 +1,5 @@
-/* auth_sasl.c — SASL PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login), the server's side. Pure. */
+/* auth_sasl.c — SASL PLAIN (RFC 4616) and LOGIN (draft-murchison-sasl-login), the
+ * server's side. Pure. */
 #include "auth/auth.h"
 #include "base/base64.h"
 #include "base/cleanup.h"
@@ -8,14 +9,17 @@
 /* The longest client line worth decoding: authzid, authcid and password in base64. */
 #define LINE_MAX_B64 LIMIT_SMTP_AUTH_LINE
 
-enum status sasl_plain_parse(slice message, slice *out_user, slice *out_password, struct err *e)
+enum status sasl_plain_parse(slice message, slice *out_user, slice *out_password,
+			     struct err *e)
 {
 	slice authzid, authcid, rest = message;
 
-	/* RFC 4616 2: message = [authzid] UTF8NUL authcid UTF8NUL passwd; authcid and passwd are not empty */
+	/* RFC 4616 2: message = [authzid] UTF8NUL authcid UTF8NUL passwd; authcid and
+	 * passwd are not empty */
 	authzid = slice_cut(&rest, 0);
 	authcid = slice_cut(&rest, 0);
-	if (authcid.n == 0 || rest.n == 0 || authcid.p + authcid.n + 1 != rest.p || slice_chr(rest, 0, 0) != rest.n)
+	if (authcid.n == 0 || rest.n == 0 || authcid.p + authcid.n + 1 != rest.p ||
+	    slice_chr(rest, 0, 0) != rest.n)
 		return err_set(e, ERR_SYNTAX, "malformed PLAIN message");
 	if (authzid.n != 0 && !slice_ieq(authzid, authcid))
 		return err_set(e, ERR_AUTH, "acting for another user is not supported");
@@ -50,29 +54,32 @@ static enum sasl_result bad(struct sasl *s)
 	return SASL_BAD;
 }
 
-enum sasl_result sasl_start(struct sasl *s, slice mechanism, const slice *initial, struct arena *a, slice *out_challenge,
-			    slice *out_user, slice *out_password)
+enum sasl_result sasl_start(struct sasl *s, slice mechanism, const slice *initial,
+			    struct arena *a, slice *out_challenge, slice *out_user,
+			    slice *out_password)
 {
 	sasl_reset(s);
 	if (slice_ieq(mechanism, SL("PLAIN"))) {
 		s->state = SASL_PLAIN;
 		if (initial)
-			return sasl_step(s, *initial, a, out_challenge, out_user, out_password);
+			return sasl_step(s, *initial, a, out_challenge, out_user,
+					 out_password);
 		*out_challenge = SL("");
 		return SASL_CHALLENGE;
 	}
 	if (slice_ieq(mechanism, SL("LOGIN"))) {
 		s->state = SASL_LOGIN_USER;
 		if (initial)
-			return sasl_step(s, *initial, a, out_challenge, out_user, out_password);
+			return sasl_step(s, *initial, a, out_challenge, out_user,
+					 out_password);
 		*out_challenge = SL("VXNlcm5hbWU6"); /* "Username:" */
 		return SASL_CHALLENGE;
 	}
 	return bad(s);
 }
 
-enum sasl_result sasl_step(struct sasl *s, slice line, struct arena *a, slice *out_challenge, slice *out_user,
-			   slice *out_password)
+enum sasl_result sasl_step(struct sasl *s, slice line, struct arena *a,
+			   slice *out_challenge, slice *out_user, slice *out_password)
 {
 	slice text, user, password;
 
@@ -80,7 +87,8 @@ enum sasl_result sasl_step(struct sasl *s, slice line, struct arena *a, slice *o
 		sasl_reset(s);
 		return SASL_CANCELLED;
 	}
-	if (slice_eq(line, SL("="))) /* RFC 4954 4: an empty response; neither mechanism has one */
+	/* RFC 4954 4: "=" is an empty response; neither mechanism has one */
+	if (slice_eq(line, SL("=")))
 		return bad(s);
 	if (s->state == SASL_NONE || !decode(line, a, &text) || text.n == 0)
 		return bad(s);

@@ -1,23 +1,27 @@
-/* auth_throttle.c — delay, don't ban: distinct wrong passwords by address, wider nets and account.
+/* auth_throttle.c — delay, don't ban: distinct wrong passwords by address, wider nets and
+ * account.
  *
- * Each counted key (address /32 or /64, /26 or /48, /21 or /32, and the account) has an entry: a count and a ring
- * of keyed hashes of the wrong (user, password) pairs seen last. A pair in the ring does not count again: a phone with an old
- * password never slows its office down. A count falls by one every DECAY_S. Wider nets must show more before they are slowed.
+ * Each counted key (address /32 or /64, /26 or /48, /21 or /32, and the account) has an
+ * entry: a count and a ring of keyed hashes of the wrong (user, password) pairs seen
+ * last. A pair in the ring does not count again: a phone with an old password never slows
+ * its office down. A count falls by one every DECAY_S. Wider nets must show more before
+ * they are slowed.
  *
- * The table is of fixed size, sets of WAYS entries by SipHash under a random key; a full set gives up its entry with the
- * lowest count, then the oldest: nobody grows our memory, and a flood of new keys does not push a busy attacker out. */
+ * The table is of fixed size, sets of WAYS entries by SipHash under a random key; a full
+ * set gives up its entry with the lowest count, then the oldest: nobody grows our memory,
+ * and a flood of new keys does not push a busy attacker out. */
 #include "auth/auth_internal.h"
 #include "base/alloc.h"
 
-#define SETS 1024u
-#define WAYS 8u
-#define RING 16u
-#define DECAY_S 300
+#define SETS	  1024u
+#define WAYS	  8u
+#define RING	  16u
+#define DECAY_S	  300
 #define COUNT_MAX 6u /* of steps; times the weight of the level */
 
 struct entry {
-	uint64_t key;    /* 0: free */
-	int64_t fell_s;  /* when the count last fell (or began) */
+	uint64_t key;	/* 0: free */
+	int64_t fell_s; /* when the count last fell (or began) */
 	uint32_t count;
 	uint32_t n_ring; /* ever written */
 	uint32_t ring[RING];
@@ -27,12 +31,13 @@ struct throttle {
 	struct entry e[SETS][WAYS];
 };
 
-/* Levels: bits of a v4-mapped and of a v6 address, and how many wrong passwords make one step there. */
+/* Levels: bits of a v4-mapped and of a v6 address, and how many wrong passwords make one
+ * step there. */
 static const struct {
 	unsigned bits4, bits6, weight;
 } levels[] = { { 32, 64, 1 }, { 26, 48, 3 }, { 21, 32, 9 } };
-#define LEVELS (sizeof(levels) / sizeof(levels[0]))
-#define ACCOUNT_LEVEL 9u
+#define LEVELS	       (sizeof(levels) / sizeof(levels[0]))
+#define ACCOUNT_LEVEL  9u
 #define ACCOUNT_WEIGHT 5u
 
 struct throttle *throttle_new(void)
@@ -55,7 +60,8 @@ static int64_t step_ms(uint32_t count)
 	return (int64_t)seconds[count > COUNT_MAX ? COUNT_MAX : count] * 1000;
 }
 
-static uint64_t net_key(const struct throttle *t, const unsigned char net[16], unsigned level)
+static uint64_t net_key(const struct throttle *t, const unsigned char net[16],
+			unsigned level)
 {
 	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 	bool is_v4 = memcmp(net, mapped, 12) == 0;
@@ -73,7 +79,8 @@ static uint64_t net_key(const struct throttle *t, const unsigned char net[16], u
 }
 
 /* Hash of tag, user (ASCII case folded) and password: what makes an attempt distinct. */
-static uint64_t text_key(const struct throttle *t, unsigned char tag, slice user, slice password)
+static uint64_t text_key(const struct throttle *t, unsigned char tag, slice user,
+			 slice password)
 {
 	uint64_t parts[3];
 	char folded[64];
@@ -128,7 +135,8 @@ static struct entry *find_or_make(struct throttle *t, uint64_t key, int64_t now_
 	worst = &set[0];
 	for (unsigned i = 0; i < WAYS; i++) {
 		decay(&set[i], now_s);
-		if (set[i].count < worst->count || (set[i].count == worst->count && set[i].fell_s < worst->fell_s))
+		if (set[i].count < worst->count ||
+		    (set[i].count == worst->count && set[i].fell_s < worst->fell_s))
 			worst = &set[i];
 	}
 	*worst = (struct entry){ .key = key, .fell_s = now_s };
@@ -144,7 +152,8 @@ static bool ring_has(const struct entry *e, uint32_t h)
 }
 
 /* Counts the pair once; the delay is that of the count after it. */
-static int64_t count(struct throttle *t, uint64_t key, uint32_t pair, uint32_t weight, int64_t now_s)
+static int64_t count(struct throttle *t, uint64_t key, uint32_t pair, uint32_t weight,
+		     int64_t now_s)
 {
 	struct entry *e = find_or_make(t, key, now_s);
 
@@ -154,16 +163,18 @@ static int64_t count(struct throttle *t, uint64_t key, uint32_t pair, uint32_t w
 		if (e->count < COUNT_MAX * weight)
 			e->count++;
 		e->ring[e->n_ring % RING] = pair;
-		e->n_ring = e->n_ring + 1 < 2 * RING ? e->n_ring + 1 : e->n_ring + 1 - RING;
+		e->n_ring = e->n_ring + 1 < 2 * RING ? e->n_ring + 1
+						     : e->n_ring + 1 - RING;
 	}
 	return step_ms((e->count + weight - 1) / weight);
 }
 
-int64_t throttle_failed(struct throttle *t, const unsigned char net[16], bool has_net, slice user, slice password,
-			int64_t now_s)
+int64_t throttle_failed(struct throttle *t, const unsigned char net[16], bool has_net,
+			slice user, slice password, int64_t now_s)
 {
 	uint32_t pair = (uint32_t)text_key(t, 1, user, password);
-	int64_t most = count(t, text_key(t, ACCOUNT_LEVEL, user, SL("")), pair, ACCOUNT_WEIGHT, now_s);
+	int64_t most = count(t, text_key(t, ACCOUNT_LEVEL, user, SL("")), pair,
+			     ACCOUNT_WEIGHT, now_s);
 
 	for (unsigned i = 0; has_net && i < LEVELS; i++) {
 		int64_t ms = count(t, net_key(t, net, i), pair, levels[i].weight, now_s);
@@ -179,7 +190,8 @@ int64_t throttle_delay(struct throttle *t, const unsigned char net[16], int64_t 
 
 	for (unsigned i = 0; i < LEVELS; i++) {
 		const struct entry *e = find(t, net_key(t, net, i), now_s);
-		int64_t ms = e ? step_ms((e->count + levels[i].weight) / levels[i].weight) : 0;
+		int64_t ms = e ? step_ms((e->count + levels[i].weight) / levels[i].weight)
+			       : 0;
 
 		most = ms > most ? ms : most;
 	}

@@ -1,6 +1,8 @@
-/* auth_verifier.c — password verifiers: Argon2 (RFC 9106) through libargon2, crypt(3) through libcrypt.
+/* auth_verifier.c — password verifiers: Argon2 (RFC 9106) through libargon2, crypt(3)
+ * through libcrypt.
  *
- * Parameters come from imported files: they are bounded here, so that no verifier can cost minutes or gigabytes. */
+ * Parameters come from imported files: they are bounded here, so that no verifier can
+ * cost minutes or gigabytes. */
 #include "auth/auth_internal.h"
 #include "base/base64.h"
 #include "base/cleanup.h"
@@ -9,13 +11,13 @@
 #include <crypt.h>
 #include <openssl/crypto.h>
 
-#define ARGON2_KIB_MAX (256u << 10)
+#define ARGON2_KIB_MAX	  (256u << 10)
 #define ARGON2_PASSES_MAX 32u
-#define ARGON2_LANES_MAX 16u
-#define CRYPT_ROUNDS_MAX 1000000u
-#define BCRYPT_COST_MAX 14u
+#define ARGON2_LANES_MAX  16u
+#define CRYPT_ROUNDS_MAX  1000000u
+#define BCRYPT_COST_MAX	  14u
 
-/* --- Argon2: $argon2id$v=19$m=19456,t=2,p=1$salt$hash ------------------------------------------------------------ */
+/* --- Argon2: $argon2id$v=19$m=19456,t=2,p=1$salt$hash ------------------------------- */
 
 /* The PHC string's base64 has no padding. */
 static bool b64_open(slice in, unsigned char *dst, size_t max, size_t *out_n)
@@ -28,7 +30,8 @@ static bool b64_open(slice in, unsigned char *dst, size_t max, size_t *out_n)
 	buf_add(&text, in);
 	while (text.n % 4 != 0 && !text.full)
 		buf_addc(&text, '=');
-	ok = !text.full && base64_decode(&raw, buf_slice(&text)) && raw.n > 0 && raw.n <= max;
+	ok = !text.full && base64_decode(&raw, buf_slice(&text)) && raw.n > 0 &&
+	     raw.n <= max;
 	if (ok) {
 		memcpy(dst, raw.p, raw.n);
 		*out_n = raw.n;
@@ -48,7 +51,8 @@ static bool param(slice *s, const char *name, uint32_t max, uint32_t *out)
 	slice item = slice_cut(s, ',');
 	slice want = slice_str(name);
 
-	return slice_starts(item, want) && slice_u32(slice_from(item, want.n), out) && *out >= 1 && *out <= max;
+	return slice_starts(item, want) && slice_u32(slice_from(item, want.n), out) &&
+	       *out >= 1 && *out <= max;
 }
 
 static enum status argon2_parse(slice text, struct verifier *v, struct err *e)
@@ -73,10 +77,13 @@ static enum status argon2_parse(slice text, struct verifier *v, struct err *e)
 		v->type = Argon2_i;
 	else
 		return err_set(e, ERR_SYNTAX, "not an Argon2id or Argon2i hash");
-	if (!param(&params, "m=", ARGON2_KIB_MAX, &v->kib) || !param(&params, "t=", ARGON2_PASSES_MAX, &v->passes) ||
-	    !param(&params, "p=", ARGON2_LANES_MAX, &v->lanes) || params.n != 0 || v->kib < 8 * v->lanes)
-		return err_set(e, ERR_SYNTAX, "Argon2 parameters are malformed or above m=%u,t=%u,p=%u", ARGON2_KIB_MAX,
-			       ARGON2_PASSES_MAX, ARGON2_LANES_MAX);
+	if (!param(&params, "m=", ARGON2_KIB_MAX, &v->kib) ||
+	    !param(&params, "t=", ARGON2_PASSES_MAX, &v->passes) ||
+	    !param(&params, "p=", ARGON2_LANES_MAX, &v->lanes) || params.n != 0 ||
+	    v->kib < 8 * v->lanes)
+		return err_set(e, ERR_SYNTAX,
+			       "Argon2 parameters are malformed or above m=%u,t=%u,p=%u",
+			       ARGON2_KIB_MAX, ARGON2_PASSES_MAX, ARGON2_LANES_MAX);
 	if (!b64_open(salt, v->salt, sizeof(v->salt), &v->salt_n) || v->salt_n < 8)
 		return err_set(e, ERR_SYNTAX, "Argon2 salt is malformed");
 	if (!b64_open(hash, v->hash, sizeof(v->hash), &v->hash_n) || v->hash_n < 16)
@@ -88,28 +95,42 @@ static enum status argon2_parse(slice text, struct verifier *v, struct err *e)
 static bool argon2_run(const struct verifier *v, slice password, unsigned char *hash)
 {
 	argon2_context c = {
-		.out = hash, .outlen = (uint32_t)v->hash_n,
-		.pwd = (uint8_t *)(uintptr_t)password.p, .pwdlen = (uint32_t)password.n,
-		.salt = (uint8_t *)(uintptr_t)v->salt, .saltlen = (uint32_t)v->salt_n,
-		.t_cost = v->passes, .m_cost = v->kib, .lanes = v->lanes, .threads = 1, /* the pool is the limit */
-		.version = v->version, .flags = ARGON2_DEFAULT_FLAGS,
+		.out = hash,
+		.outlen = (uint32_t)v->hash_n,
+		.pwd = (uint8_t *)(uintptr_t)password.p,
+		.pwdlen = (uint32_t)password.n,
+		.salt = (uint8_t *)(uintptr_t)v->salt,
+		.saltlen = (uint32_t)v->salt_n,
+		.t_cost = v->passes,
+		.m_cost = v->kib,
+		.lanes = v->lanes,
+		.threads = 1, /* the pool is the limit */
+		.version = v->version,
+		.flags = ARGON2_DEFAULT_FLAGS,
 	};
 
 	return argon2_ctx(&c, (argon2_type)v->type) == ARGON2_OK;
 }
 
-enum status verifier_make_argon2(slice password, uint32_t kib, uint32_t passes, struct arena *mem, slice *out,
-				 struct err *e)
+enum status verifier_make_argon2(slice password, uint32_t kib, uint32_t passes,
+				 struct arena *mem, slice *out, struct err *e)
 {
-	struct verifier v = { .kind = VERIFIER_ARGON2, .type = Argon2_id, .version = ARGON2_VERSION_13,
-			      .kib = kib, .passes = passes, .lanes = 1, .salt_n = 16, .hash_n = 32 };
+	struct verifier v = { .kind = VERIFIER_ARGON2,
+			      .type = Argon2_id,
+			      .version = ARGON2_VERSION_13,
+			      .kib = kib,
+			      .passes = passes,
+			      .lanes = 1,
+			      .salt_n = 16,
+			      .hash_n = 32 };
 	AUTO_BUF text;
 
 	random_bytes(v.salt, v.salt_n);
 	if (!argon2_run(&v, password, v.hash))
 		return err_set(e, ERR_BUSY, "the password hash could not be computed");
 	buf_init(&text, 512);
-	buf_addf(&text, "{ARGON2ID}$argon2id$v=%u$m=%u,t=%u,p=1$", v.version, kib, passes);
+	buf_addf(&text, "{ARGON2ID}$argon2id$v=%u$m=%u,t=%u,p=1$", v.version, kib,
+		 passes);
 	b64_close(&text, v.salt, v.salt_n);
 	buf_addc(&text, '$');
 	b64_close(&text, v.hash, v.hash_n);
@@ -117,7 +138,7 @@ enum status verifier_make_argon2(slice password, uint32_t kib, uint32_t passes, 
 	return ST_OK;
 }
 
-/* --- crypt(3) ---------------------------------------------------------------------------------------------------- */
+/* --- crypt(3) ----------------------------------------------------------------------- */
 
 static bool is_crypt_text(slice s)
 {
@@ -151,15 +172,16 @@ static bool is_bcrypt_fit(slice s)
 {
 	uint32_t cost;
 
-	return s.n == 60 && s.p[3] == '$' && s.p[6] == '$' && slice_u32(slice_sub(s, 4, 2), &cost) &&
-	       cost <= BCRYPT_COST_MAX;
+	return s.n == 60 && s.p[3] == '$' && s.p[6] == '$' &&
+	       slice_u32(slice_sub(s, 4, 2), &cost) && cost <= BCRYPT_COST_MAX;
 }
 
-/* yescrypt: "$y$j9T$salt$hash": flavour j, N by one character, r by one; 'C' is 2^14 blocks, far above the default. */
+/* yescrypt: "$y$j9T$salt$hash": flavour j, N by one character, r by one; 'C' is 2^14
+ * blocks, far above the default. */
 static bool is_yescrypt_fit(slice s)
 {
-	return s.n > 8 && s.p[3] == 'j' && strchr("./0123456789AB", s.p[4]) && s.p[5] == 'T' && s.p[6] == '$' &&
-	       has_tail(s, 43);
+	return s.n > 8 && s.p[3] == 'j' && strchr("./0123456789AB", s.p[4]) &&
+	       s.p[5] == 'T' && s.p[6] == '$' && has_tail(s, 43);
 }
 
 /* What libcrypt knows and what costs a bounded time. */
@@ -174,7 +196,8 @@ static bool crypt_is_fit(slice s, uint32_t *out_rounds)
 		return sha_rounds(s, &rounds) && has_tail(s, 43);
 	if (slice_starts(s, SL("$1$")))
 		return has_tail(s, 22);
-	if (slice_starts(s, SL("$2a$")) || slice_starts(s, SL("$2b$")) || slice_starts(s, SL("$2y$")))
+	if (slice_starts(s, SL("$2a$")) || slice_starts(s, SL("$2b$")) ||
+	    slice_starts(s, SL("$2y$")))
 		return is_bcrypt_fit(s);
 	if (slice_starts(s, SL("$y$")))
 		return is_yescrypt_fit(s);
@@ -186,7 +209,8 @@ static enum status crypt_parse(slice s, struct verifier *v, struct err *e)
 	int known;
 
 	if (s.n >= sizeof(v->crypt) || !is_crypt_text(s) || !crypt_is_fit(s, &v->rounds))
-		return err_set(e, ERR_SYNTAX, "not a crypt(3) hash of a known method and bounded cost");
+		return err_set(e, ERR_SYNTAX,
+			       "not a crypt(3) hash of a known method and bounded cost");
 	memcpy(v->crypt, s.p, s.n);
 	v->crypt[s.n] = 0;
 	known = crypt_checksalt(v->crypt);
@@ -216,12 +240,14 @@ static bool crypt_run(const char *setting, slice password, char *dst, size_t max
 	return ok;
 }
 
-enum status verifier_make_crypt(slice password, uint32_t rounds, struct arena *mem, slice *out, struct err *e)
+enum status verifier_make_crypt(slice password, uint32_t rounds, struct arena *mem,
+				slice *out, struct err *e)
 {
 	char random[16], setting[CRYPT_GENSALT_OUTPUT_SIZE], hash[320];
 
 	random_bytes(random, sizeof(random));
-	if (!crypt_gensalt_rn("$6$", rounds, random, sizeof(random), setting, sizeof(setting)) ||
+	if (!crypt_gensalt_rn("$6$", rounds, random, sizeof(random), setting,
+			      sizeof(setting)) ||
 	    !crypt_run(setting, password, hash, sizeof(hash)))
 		return err_set(e, ERR_BUSY, "the password hash could not be computed");
 	*out = arena_fmt(mem, "{CRYPT}%s", hash);
@@ -234,13 +260,14 @@ void verifier_burn_crypt(slice password, uint32_t rounds, struct auth_work *work
 
 	if (password.n > LIMIT_PASSWORD)
 		password.n = LIMIT_PASSWORD;
-	snprintf(setting, sizeof(setting), "$6$rounds=%u$facteurdummysalt$", rounds < 1000 ? 1000 : rounds);
+	snprintf(setting, sizeof(setting), "$6$rounds=%u$facteurdummysalt$",
+		 rounds < 1000 ? 1000 : rounds);
 	if (crypt_run(setting, password, hash, sizeof(hash)))
 		OPENSSL_cleanse(hash, sizeof(hash));
 	atomic_fetch_add(&work->crypt, 1);
 }
 
-/* --- both --------------------------------------------------------------------------------------------------------- */
+/* --- both --------------------------------------------------------------------------- */
 
 enum status verifier_parse(slice text, struct verifier *out, struct err *e)
 {
@@ -260,7 +287,8 @@ enum status verifier_parse(slice text, struct verifier *out, struct err *e)
 
 bool verifier_check(const struct verifier *v, slice password, struct auth_work *work)
 {
-	bool fits = password.n <= LIMIT_PASSWORD; /* too long is wrong, and costs the same */
+	bool fits = password.n <=
+		    LIMIT_PASSWORD; /* too long is wrong, and costs the same */
 	bool ok;
 
 	if (!fits)
@@ -268,16 +296,18 @@ bool verifier_check(const struct verifier *v, slice password, struct auth_work *
 	if (v->kind == VERIFIER_ARGON2) {
 		unsigned char hash[sizeof(v->hash)];
 
-		ok = argon2_run(v, password, hash) && CRYPTO_memcmp(hash, v->hash, v->hash_n) == 0;
+		ok = argon2_run(v, password, hash) &&
+		     CRYPTO_memcmp(hash, v->hash, v->hash_n) == 0;
 		atomic_fetch_add(&work->argon2, 1);
 		OPENSSL_cleanse(hash, sizeof(hash));
 	} else {
 		char hash[sizeof(v->crypt)];
 		size_t n = strlen(v->crypt);
 
-		ok = crypt_run(v->crypt, password, hash, sizeof(hash)) && strlen(hash) == n &&
-		     CRYPTO_memcmp(hash, v->crypt, n) == 0;
-		ok = ok && slice_chr(password, 0, 0) == password.n; /* crypt(3) stops at NUL: never a match */
+		ok = crypt_run(v->crypt, password, hash, sizeof(hash)) &&
+		     strlen(hash) == n && CRYPTO_memcmp(hash, v->crypt, n) == 0;
+		ok = ok && slice_chr(password, 0, 0) ==
+				   password.n; /* crypt(3) stops at NUL: never a match */
 		atomic_fetch_add(&work->crypt, 1);
 		OPENSSL_cleanse(hash, sizeof(hash));
 	}

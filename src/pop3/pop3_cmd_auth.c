@@ -8,8 +8,8 @@ static enum step ended(struct pop3_session *p, enum step step)
 	return step;
 }
 
-static enum step answer(struct pop3_session *p, enum sasl_result r, slice challenge, slice user, slice password,
-			struct out *o)
+static enum step answer(struct pop3_session *p, enum sasl_result r, slice challenge,
+			slice user, slice password, struct out *o)
 {
 	switch (r) {
 	case SASL_CHALLENGE:
@@ -28,7 +28,8 @@ static enum step answer(struct pop3_session *p, enum sasl_result r, slice challe
 enum step pop3_auth_line(struct pop3_session *p, slice line, struct out *o)
 {
 	slice challenge = SL(""), user = SL(""), password = SL("");
-	enum sasl_result r = sasl_step(&p->sasl, line, &p->mem, &challenge, &user, &password);
+	enum sasl_result r =
+		sasl_step(&p->sasl, line, &p->mem, &challenge, &user, &password);
 
 	return answer(p, r, challenge, user, password, o);
 }
@@ -45,12 +46,18 @@ static enum step run(struct pop3_session *p, struct out *o)
 	else
 		return pop3_bad(p, o, "unknown authentication mechanism");
 	p->user_n = 0;
-	r = sasl_start(&p->sasl, p->args.text, p->args.has_initial ? &p->args.initial : NULL, &p->mem, &challenge, &user,
-		       &password);
+	r = sasl_start(&p->sasl, p->args.text,
+		       p->args.has_initial ? &p->args.initial : NULL, &p->mem, &challenge,
+		       &user, &password);
 	return answer(p, r, challenge, user, password, o);
 }
 
 const struct pop3_cmd_def pop3_cmd_auth = {
-	.name = "AUTH", .states = POP3_AUTHORIZATION, .flags = POP3_LOGIN, .grammar = POP3_AUTH,
-	.where = FRAME_CRYPTO, .run = run, .rfc = "RFC 5034 4",
+	.name = "AUTH",
+	.states = POP3_AUTHORIZATION,
+	.flags = POP3_LOGIN,
+	.grammar = POP3_AUTH,
+	.where = FRAME_CRYPTO,
+	.run = run,
+	.rfc = "RFC 5034 4",
 };

@@ -18,6 +18,10 @@ static enum step run(struct pop3_session *p, struct out *o)
 }
 
 const struct pop3_cmd_def pop3_cmd_dele = {
-	.name = "DELE", .states = POP3_TRANSACTION, .grammar = POP3_MSG,
-	.where = FRAME_HERE, .run = run, .rfc = "RFC 1939 5",
+	.name = "DELE",
+	.states = POP3_TRANSACTION,
+	.grammar = POP3_MSG,
+	.where = FRAME_HERE,
+	.run = run,
+	.rfc = "RFC 1939 5",
 };

@@ -9,6 +9,10 @@ static enum step run(struct pop3_session *p, struct out *o)
 }
 
 const struct pop3_cmd_def pop3_cmd_noop = {
-	.name = "NOOP", .states = POP3_TRANSACTION, .grammar = POP3_NO_ARGS,
-	.where = FRAME_HERE, .run = run, .rfc = "RFC 1939 5",
+	.name = "NOOP",
+	.states = POP3_TRANSACTION,
+	.grammar = POP3_NO_ARGS,
+	.where = FRAME_HERE,
+	.run = run,
+	.rfc = "RFC 1939 5",
 };

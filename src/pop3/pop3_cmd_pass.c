@@ -10,6 +10,11 @@ static enum step run(struct pop3_session *p, struct out *o)
 }
 
 const struct pop3_cmd_def pop3_cmd_pass = {
-	.name = "PASS", .states = POP3_AUTHORIZATION, .flags = POP3_LOGIN, .grammar = POP3_TEXT,
-	.where = FRAME_CRYPTO, .run = run, .rfc = "RFC 1939 7",
+	.name = "PASS",
+	.states = POP3_AUTHORIZATION,
+	.flags = POP3_LOGIN,
+	.grammar = POP3_TEXT,
+	.where = FRAME_CRYPTO,
+	.run = run,
+	.rfc = "RFC 1939 7",
 };

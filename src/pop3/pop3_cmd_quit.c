@@ -1,18 +1,20 @@
-/* pop3_cmd_quit.c — QUIT and the UPDATE state.  RFC 1939 6.
+/* pop3_cmd_quit.c — QUIT and the UPDATE state. RFC 1939 6.
  *
- * All that is marked goes in one transaction (above LIMIT_COPY_MESSAGES in as few as that makes); +OK leaves when it is
- * durable, -ERR when it could not be. What another session has expunged already is gone as was asked for. */
+ * All that is marked goes in one transaction (above LIMIT_COPY_MESSAGES in as few as that
+ * makes); +OK leaves when it is durable, -ERR when it could not be. What another session
+ * has expunged already is gone as was asked for. */
 #include "pop3/pop3_session.h"
 
-static const slice not_removed = S("-ERR [SYS/TEMP] some deleted messages not removed\r\n");
+static const slice not_removed =
+	S("-ERR [SYS/TEMP] some deleted messages not removed\r\n");
 
 static enum step bye(struct pop3_session *p, struct out *o)
 {
 	if (p->state == POP3_AUTHORIZATION)
 		out_addf(o, "+OK %.*s signing off\r\n", FMT(p->ctx->hostname));
 	else
-		out_addf(o, "+OK %.*s signing off (%zu messages left)\r\n", FMT(p->ctx->hostname),
-			 p->drop.n - p->drop.n_deleted);
+		out_addf(o, "+OK %.*s signing off (%zu messages left)\r\n",
+			 FMT(p->ctx->hostname), p->drop.n - p->drop.n_deleted);
 	return STEP_CLOSE;
 }
 
@@ -29,10 +31,12 @@ static void log_quit(struct pop3_session *p, const struct err *e)
 }
 
 /* The next LIMIT_STORE_CHUNK marked messages, expunged in t. */
-static enum status expunge_chunk(struct pop3_session *p, struct store_txn *t, struct err *e)
+static enum status expunge_chunk(struct pop3_session *p, struct store_txn *t,
+				 struct err *e)
 {
 	struct pop3_drop *d = &p->drop;
-	struct store_uids uids = { .uid = arena_array(&p->s.arena, LIMIT_STORE_CHUNK, sizeof(uint32_t)) };
+	struct store_uids uids = { .uid = arena_array(&p->s.arena, LIMIT_STORE_CHUNK,
+						      sizeof(uint32_t)) };
 	struct store_uids gone = { 0 };
 	enum status st;
 
@@ -64,7 +68,8 @@ static enum step run(struct pop3_session *p, struct out *o)
 
 	if (p->state == POP3_AUTHORIZATION)
 		return bye(p, o);
-	if (d->n_deleted == 0 || p->at == d->n) { /* nothing to do, or done and on its way to the disk */
+	if (d->n_deleted == 0 ||
+	    p->at == d->n) { /* nothing to do, or done and on its way to the disk */
 		log_quit(p, NULL);
 		return d->n_deleted == 0 ? bye(p, o) : STEP_CLOSE;
 	}
@@ -73,7 +78,8 @@ static enum step run(struct pop3_session *p, struct out *o)
 		return STEP_WAIT;
 	if (st != ST_OK)
 		return failed(p, &e, o);
-	while (st == ST_OK && p->at < d->n && chunks++ < LIMIT_COPY_MESSAGES / LIMIT_STORE_CHUNK)
+	while (st == ST_OK && p->at < d->n &&
+	       chunks++ < LIMIT_COPY_MESSAGES / LIMIT_STORE_CHUNK)
 		st = expunge_chunk(p, t, &e);
 	if (st != ST_OK) {
 		store_abort(t);
@@ -87,6 +93,10 @@ static enum step run(struct pop3_session *p, struct out *o)
 }
 
 const struct pop3_cmd_def pop3_cmd_quit = {
-	.name = "QUIT", .states = POP3_AUTHORIZATION | POP3_TRANSACTION, .grammar = POP3_NO_ARGS,
-	.where = FRAME_DB, .run = run, .rfc = "RFC 1939 6",
+	.name = "QUIT",
+	.states = POP3_AUTHORIZATION | POP3_TRANSACTION,
+	.grammar = POP3_NO_ARGS,
+	.where = FRAME_DB,
+	.run = run,
+	.rfc = "RFC 1939 6",
 };

@@ -7,6 +7,10 @@ static enum step run(struct pop3_session *p, struct out *o)
 }
 
 const struct pop3_cmd_def pop3_cmd_retr = {
-	.name = "RETR", .states = POP3_TRANSACTION, .grammar = POP3_MSG,
-	.where = FRAME_DB, .run = run, .rfc = "RFC 1939 5",
+	.name = "RETR",
+	.states = POP3_TRANSACTION,
+	.grammar = POP3_MSG,
+	.where = FRAME_DB,
+	.run = run,
+	.rfc = "RFC 1939 5",
 };

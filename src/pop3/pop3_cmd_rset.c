@@ -9,11 +9,16 @@ static enum step run(struct pop3_session *p, struct out *o)
 		d->msg[i].deleted = false;
 	d->n_deleted = 0;
 	d->bytes_deleted = 0;
-	out_addf(o, "+OK %zu messages (%llu octets)\r\n", d->n, (unsigned long long)d->bytes);
+	out_addf(o, "+OK %zu messages (%llu octets)\r\n", d->n,
+		 (unsigned long long)d->bytes);
 	return STEP_DONE;
 }
 
 const struct pop3_cmd_def pop3_cmd_rset = {
-	.name = "RSET", .states = POP3_TRANSACTION, .grammar = POP3_NO_ARGS,
-	.where = FRAME_HERE, .run = run, .rfc = "RFC 1939 5",
+	.name = "RSET",
+	.states = POP3_TRANSACTION,
+	.grammar = POP3_NO_ARGS,
+	.where = FRAME_HERE,
+	.run = run,
+	.rfc = "RFC 1939 5",
 };

@@ -1,4 +1,5 @@
-/* pop3_cmd_stls.c — STLS.  RFC 2595 4. What the client sends in the clear behind it closes the connection. */
+/* pop3_cmd_stls.c — STLS. RFC 2595 4. What the client sends in the clear behind it closes
+ * the connection. */
 #include "pop3/pop3_session.h"
 
 static enum step run(struct pop3_session *p, struct out *o)
@@ -12,6 +13,10 @@ static enum step run(struct pop3_session *p, struct out *o)
 }
 
 const struct pop3_cmd_def pop3_cmd_stls = {
-	.name = "STLS", .states = POP3_AUTHORIZATION, .grammar = POP3_NO_ARGS,
-	.where = FRAME_HERE, .run = run, .rfc = "RFC 2595 4",
+	.name = "STLS",
+	.states = POP3_AUTHORIZATION,
+	.grammar = POP3_NO_ARGS,
+	.where = FRAME_HERE,
+	.run = run,
+	.rfc = "RFC 2595 4",
 };

@@ -1,4 +1,5 @@
-/* pop3_cmd_user.c — USER.  RFC 1939 7: any name is taken, so that nobody learns which exist (13). */
+/* pop3_cmd_user.c — USER. RFC 1939 7: any name is taken, so that nobody learns which
+ * exist (13). */
 #include "pop3/pop3_session.h"
 
 static enum step run(struct pop3_session *p, struct out *o)
@@ -12,6 +13,11 @@ static enum step run(struct pop3_session *p, struct out *o)
 }
 
 const struct pop3_cmd_def pop3_cmd_user = {
-	.name = "USER", .states = POP3_AUTHORIZATION, .flags = POP3_LOGIN, .grammar = POP3_WORD,
-	.where = FRAME_HERE, .run = run, .rfc = "RFC 1939 7",
+	.name = "USER",
+	.states = POP3_AUTHORIZATION,
+	.flags = POP3_LOGIN,
+	.grammar = POP3_WORD,
+	.where = FRAME_HERE,
+	.run = run,
+	.rfc = "RFC 1939 7",
 };

@@ -1,4 +1,5 @@
-/* pop3_cmds.c — the index of the protocol: every command, where it may be given and what describes it. */
+/* pop3_cmds.c — the index of the protocol: every command, where it may be given and what
+ * describes it. */
 #include "pop3/pop3_session.h"
 
 static const struct pop3_cmd_def *const commands[] = {

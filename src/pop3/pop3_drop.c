@@ -7,7 +7,8 @@ struct fill {
 	size_t at; /* in the view */
 };
 
-/* Rows are read behind the view: what is not in it is newer, what is missing was expunged between the two. */
+/* Rows are read behind the view: what is not in it is newer, what is missing was expunged
+ * between the two. */
 static bool take(void *ctx, const struct store_row *row)
 {
 	struct fill *f = ctx;
@@ -19,12 +20,15 @@ static bool take(void *ctx, const struct store_row *row)
 		return false;
 	if (d->view->uid[f->at] != row->uid)
 		return true;
-	d->msg[d->n++] = (struct pop3_message){ .email = row->email, .size = row->size, .uid = row->uid };
+	d->msg[d->n++] = (struct pop3_message){ .email = row->email,
+						.size = row->size,
+						.uid = row->uid };
 	d->bytes += row->size;
 	return true;
 }
 
-enum status pop3_drop_open(struct store *s, uint32_t account, struct pop3_drop *out, struct err *e)
+enum status pop3_drop_open(struct store *s, uint32_t account, struct pop3_drop *out,
+			   struct err *e)
 {
 	struct pop3_drop d = { .account = account };
 	struct fill f = { .d = &d };
@@ -41,7 +45,8 @@ enum status pop3_drop_open(struct store *s, uint32_t account, struct pop3_drop *
 		return st;
 	d.msg = mem_array(d.view->n + 1, sizeof(*d.msg));
 	if (d.view->n > 0)
-		st = store_rows(s, account, inbox.id, d.view->uid[0], d.view->uid[d.view->n - 1], take, &f, e);
+		st = store_rows(s, account, inbox.id, d.view->uid[0],
+				d.view->uid[d.view->n - 1], take, &f, e);
 	if (st == ST_OK)
 		*out = d;
 	else
@@ -57,10 +62,13 @@ void pop3_drop_close(struct store *s, struct pop3_drop *d)
 	*d = (struct pop3_drop){ 0 };
 }
 
-enum status pop3_drop_find(struct pop3_drop *d, uint32_t number, struct pop3_message **out, struct err *e)
+enum status pop3_drop_find(struct pop3_drop *d, uint32_t number,
+			   struct pop3_message **out, struct err *e)
 {
 	if (number == 0 || number > d->n)
-		return err_set(e, ERR_NO_MESSAGE, "no such message, only %zu messages in the maildrop", d->n);
+		return err_set(e, ERR_NO_MESSAGE,
+			       "no such message, only %zu messages in the maildrop",
+			       d->n);
 	if (d->msg[number - 1].deleted)
 		return err_set(e, ERR_NO_MESSAGE, "message %u is deleted", number);
 	*out = &d->msg[number - 1];

@@ -1,4 +1,5 @@
-/* pop3_login.c — from AUTHORIZATION to TRANSACTION: what PASS and AUTH share (RFC 1939 4). */
+/* pop3_login.c — from AUTHORIZATION to TRANSACTION: what PASS and AUTH share (RFC 1939
+ * 4). */
 #include "pop3/pop3_session.h"
 
 static void log_refused(struct pop3_session *p, slice user, const char *reason)
@@ -12,7 +13,8 @@ static void log_refused(struct pop3_session *p, slice user, const char *reason)
 	log_end(&l);
 }
 
-static enum step refused(struct pop3_session *p, slice user, const char *reason, const struct err *e, struct out *o)
+static enum step refused(struct pop3_session *p, slice user, const char *reason,
+			 const struct err *e, struct out *o)
 {
 	log_refused(p, user, reason);
 	p->user_n = 0; /* RFC 1939 7: PASS follows a successful USER */
@@ -27,7 +29,8 @@ static void accepted(struct pop3_session *p, const struct auth_user *u, struct o
 {
 	struct log_line l;
 
-	p->address_n = u->address.n < sizeof(p->address) ? u->address.n : sizeof(p->address);
+	p->address_n = u->address.n < sizeof(p->address) ? u->address.n
+							 : sizeof(p->address);
 	memcpy(p->address, u->address.p, p->address_n);
 	p->state = POP3_TRANSACTION;
 	p->s.key = u->account;
@@ -40,7 +43,8 @@ static void accepted(struct pop3_session *p, const struct auth_user *u, struct o
 	log_str(&l, "tls", session_tls_text(&p->s));
 	log_int(&l, "messages", (int64_t)p->drop.n);
 	log_end(&l);
-	out_addf(o, "+OK %zu messages (%llu octets)\r\n", p->drop.n, (unsigned long long)p->drop.bytes);
+	out_addf(o, "+OK %zu messages (%llu octets)\r\n", p->drop.n,
+		 (unsigned long long)p->drop.bytes);
 }
 
 enum step pop3_login(struct pop3_session *p, slice user, slice password, struct out *o)
@@ -49,8 +53,9 @@ enum step pop3_login(struct pop3_session *p, slice user, slice password, struct 
 	const char *reason = "";
 	struct err e;
 
-	if (auth_password(p->ctx->auth, user, password, p->s.peer->net, p->s.peer->is_loopback, &p->s.arena, &u,
-			  &p->s.delay_ms, &reason, &e) != ST_OK)
+	if (auth_password(p->ctx->auth, user, password, p->s.peer->net,
+			  p->s.peer->is_loopback, &p->s.arena, &u, &p->s.delay_ms,
+			  &reason, &e) != ST_OK)
 		return refused(p, user, reason, &e, o);
 	if (pop3_drop_open(p->ctx->store, u.account, &p->drop, &e) != ST_OK)
 		return refused(p, user, e.text, &e, o);

@@ -1,6 +1,7 @@
 #include "pop3/pop3_parse.h"
 
-enum status pop3_parse_keyword(slice line, slice *out_keyword, slice *out_rest, struct err *e)
+enum status pop3_parse_keyword(slice line, slice *out_keyword, slice *out_rest,
+			       struct err *e)
 {
 	size_t n = 0;
 
@@ -54,7 +55,8 @@ static bool word(slice *rest, slice *out)
 	return true;
 }
 
-static enum status numbers(enum pop3_grammar g, slice rest, struct pop3_args *a, struct err *e)
+static enum status numbers(enum pop3_grammar g, slice rest, struct pop3_args *a,
+			   struct err *e)
 {
 	rest = without_blanks_behind(rest);
 	if (g == POP3_OPT_MSG && rest.n == 0)
@@ -69,7 +71,8 @@ static enum status numbers(enum pop3_grammar g, slice rest, struct pop3_args *a,
 	return ST_OK;
 }
 
-enum status pop3_parse_args(enum pop3_grammar g, slice rest, struct pop3_args *out, struct err *e)
+enum status pop3_parse_args(enum pop3_grammar g, slice rest, struct pop3_args *out,
+			    struct err *e)
 {
 	struct pop3_args a = { 0 };
 	enum status st = ST_OK;

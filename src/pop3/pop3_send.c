@@ -1,4 +1,5 @@
-/* pop3_send.c — RETR and TOP: a message on its way out, in steps of LIMIT_OUT_STEP, never whole in memory. */
+/* pop3_send.c — RETR and TOP: a message on its way out, in steps of LIMIT_OUT_STEP, never
+ * whole in memory. */
 #include "pop3/pop3_session.h"
 
 #define CHUNK (64u << 10)
@@ -17,7 +18,8 @@ static enum status begin(struct pop3_session *p, bool is_top, struct err *e)
 	enum status s = pop3_drop_find(&p->drop, p->args.msg, &m, e);
 
 	if (s == ST_OK)
-		s = store_email_get(p->ctx->store, p->drop.account, m->email, &p->s.arena, &st->email, e);
+		s = store_email_get(p->ctx->store, p->drop.account, m->email, &p->s.arena,
+				    &st->email, e);
 	if (s != ST_OK)
 		return s;
 	st->size = m->size;
@@ -50,7 +52,8 @@ static enum status next_chunk(struct pop3_session *p, struct buf *out, struct er
 	return s;
 }
 
-static enum step broken(struct pop3_session *p, bool is_first, const struct err *e, struct out *o)
+static enum step broken(struct pop3_session *p, bool is_first, const struct err *e,
+			struct out *o)
 {
 	struct log_line l;
 
@@ -60,7 +63,7 @@ static enum step broken(struct pop3_session *p, bool is_first, const struct err 
 	log_end(&l);
 	p->stream = NULL;
 	if (!is_first)
-		return STEP_CLOSE; /* half a message must not look like a whole one: no final dot */
+		return STEP_CLOSE; /* no final dot: half a message is not a whole one */
 	pop3_err(o, e);
 	return STEP_DONE;
 }
@@ -82,7 +85,8 @@ enum step pop3_send(struct pop3_session *p, bool is_top, struct out *o)
 	while (o->bytes < LIMIT_OUT_STEP && st->off < st->size && !st->stuff.is_done) {
 		buf_init(&text, 4 * CHUNK);
 		if (is_first && st->off == 0 && !is_top)
-			buf_addf(&text, "+OK %llu octets\r\n", (unsigned long long)st->size);
+			buf_addf(&text, "+OK %llu octets\r\n",
+				 (unsigned long long)st->size);
 		else if (is_first && st->off == 0)
 			buf_adds(&text, "+OK\r\n");
 		if (next_chunk(p, &text, &e) != ST_OK) {

@@ -15,7 +15,8 @@ static struct session *pop3_open(void *ctx, struct out *o)
 	p->state = POP3_AUTHORIZATION;
 	arena_init(&p->s.arena);
 	arena_init(&p->mem);
-	/* RFC 1939 4. No "<…>": APOP is not offered. RFC 1939 3 deviation: before login the autologout timer is a minute */
+	/* RFC 1939 4. No "<…>": APOP is not offered. RFC 1939 3 deviation: before login
+	 * the autologout timer is a minute */
 	out_addf(o, "+OK %.*s POP3 server ready\r\n", FMT(p->ctx->hostname));
 	session_timeout(&p->s, LIMIT_POP3_TIMEOUT_PREAUTH);
 	return &p->s;
@@ -31,7 +32,7 @@ static void pop3_close(struct session *s)
 	mem_free(p);
 }
 
-/* --- framer ---------------------------------------------------------------------------------------------------- */
+/* --- framer ------------------------------------------------------------------------- */
 
 static enum frame refuse(struct pop3_session *p, const char *text)
 {
@@ -40,7 +41,8 @@ static enum frame refuse(struct pop3_session *p, const char *text)
 	return FRAME_HERE;
 }
 
-/* RFC 2449 4: commands have up to 255 octets; we take more, and the long lines of AUTH and PASS. */
+/* RFC 2449 4: commands have up to 255 octets; we take more, and the long lines of AUTH
+ * and PASS. */
 static bool is_too_long(const struct pop3_cmd_def *cmd, size_t n)
 {
 	if (cmd == &pop3_cmd_auth)
@@ -52,11 +54,13 @@ static bool is_too_long(const struct pop3_cmd_def *cmd, size_t n)
 
 static const char *why_no_login(const struct pop3_session *p)
 {
-	return p->ctx->no_starttls ? "passwords are not taken without TLS: use the port for POP3 over TLS" :
-				     "passwords are not taken without TLS: give STLS first";
+	return p->ctx->no_starttls
+		       ? "passwords are not taken without TLS: use POP3 over TLS"
+		       : "passwords are not taken without TLS: give STLS first";
 }
 
-/* A browser that was talked into it (HAZARDS 26): nothing of what it sends is answered twice. */
+/* A browser that was talked into it (HAZARDS 26): nothing of what it sends is answered
+ * twice. */
 static bool is_http(slice keyword)
 {
 	static const slice methods[] = { S("GET"), S("POST"), S("HEAD"), S("PUT") };
@@ -72,7 +76,8 @@ static enum frame dispatch(struct pop3_session *p, slice line)
 	slice keyword, rest;
 	struct err e;
 
-	if (p->state == POP3_AUTHORIZATION && ++p->preauth_commands > LIMIT_POP3_PREAUTH_COMMANDS) {
+	if (p->state == POP3_AUTHORIZATION &&
+	    ++p->preauth_commands > LIMIT_POP3_PREAUTH_COMMANDS) {
 		p->refusal_closes = true;
 		return refuse(p, "too many commands without a login");
 	}
@@ -91,7 +96,8 @@ static enum frame dispatch(struct pop3_session *p, slice line)
 	if (is_too_long(p->cmd, line.n))
 		return refuse(p, "line too long");
 	if (!(p->cmd->states & p->state))
-		return refuse(p, p->state == POP3_AUTHORIZATION ? "log in first" : "not after login");
+		return refuse(p, p->state == POP3_AUTHORIZATION ? "log in first"
+								: "not after login");
 	if ((p->cmd->flags & POP3_LOGIN) && !p->s.is_tls)
 		return refuse(p, why_no_login(p));
 	if (pop3_parse_args(p->cmd->grammar, rest, &p->args, &e) != ST_OK)
@@ -101,7 +107,8 @@ static enum frame dispatch(struct pop3_session *p, slice line)
 	return p->cmd->where;
 }
 
-/* A line without end: what has come is dropped and answered once, when its end comes or when it is too much. */
+/* A line without end: what has come is dropped and answered once, when its end comes or
+ * when it is too much. */
 static enum frame drop(struct pop3_session *p, size_t n, size_t *used)
 {
 	*used = n;
@@ -140,7 +147,7 @@ static enum frame pop3_frame(struct session *s, slice in, size_t *used)
 	return dispatch(p, line);
 }
 
-/* --- run --------------------------------------------------------------------------------------------------------- */
+/* --- run ---------------------------------------------------------------------------- */
 
 static enum step pop3_run(struct session *s, struct out *o)
 {
@@ -160,7 +167,9 @@ static enum frame pop3_event(struct session *s, enum event ev, struct out *o)
 {
 	struct pop3_session *p = of(s);
 
-	(void)o; /* a line that nobody asked for would be taken for the next answer; RFC 1939 3: no response on time-out */
+	/* A line that nobody asked for would be taken for the next answer; RFC 1939 3: no
+	 * response on time-out. */
+	(void)o;
 	if (ev == EVENT_SECURED) { /* RFC 2595 4: AUTHORIZATION from the start */
 		p->user_n = 0;
 		p->scanned = p->dropped = 0;
@@ -178,19 +187,22 @@ enum step pop3_bad(struct pop3_session *p, struct out *o, const char *text)
 	return STEP_CLOSE;
 }
 
-/* RFC 3206 4: [SYS/TEMP] may pass, [SYS/PERM] needs an operator. Texts of err hold no CR or LF. */
+/* RFC 3206 4: [SYS/TEMP] may pass, [SYS/PERM] needs an operator. Texts of err hold no CR
+ * or LF. */
 void pop3_err(struct out *o, const struct err *e)
 {
 	const char *code = "";
 
-	if (e->code == ERR_DISK_FULL || e->code == ERR_BUSY || e->code == ERR_STOPPED || e->code == ERR_LIMIT)
+	if (e->code == ERR_DISK_FULL || e->code == ERR_BUSY || e->code == ERR_STOPPED ||
+	    e->code == ERR_LIMIT)
 		code = "[SYS/TEMP] ";
 	else if (e->code == ERR_CORRUPT || e->code == ERR_IO || e->code == ERR_NO_MAILBOX)
 		code = "[SYS/PERM] ";
 	out_addf(o, "-ERR %s%s\r\n", code, e->text);
 }
 
-void pop3_log(struct pop3_session *p, struct log_line *l, enum log_level level, const char *event)
+void pop3_log(struct pop3_session *p, struct log_line *l, enum log_level level,
+	      const char *event)
 {
 	log_begin(l, level, event);
 	log_cstr(l, "session", p->s.id);

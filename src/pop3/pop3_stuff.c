@@ -24,12 +24,14 @@ void pop3_stuff_add(struct pop3_stuff *s, slice chunk, struct buf *out)
 		buf_add(out, piece);
 		chunk = slice_from(chunk, piece.n);
 		if (piece.p[piece.n - 1] != '\n') {
-			/* only a CR alone at the start of a line may still become an empty line */
+			/* only a CR alone at the start of a line may still become an
+			 * empty line */
 			s->has_cr = !s->in_line && piece.n == 1 && piece.p[0] == '\r';
 			s->in_line = true;
 			continue;
 		}
-		was_empty = (!s->in_line && piece.n <= 2 && (piece.n == 1 || piece.p[0] == '\r')) ||
+		was_empty = (!s->in_line && piece.n <= 2 &&
+			     (piece.n == 1 || piece.p[0] == '\r')) ||
 			    (s->in_line && s->has_cr && piece.n == 1);
 		s->in_line = s->has_cr = false;
 		line_ended(s, was_empty);

@@ -1,7 +1,8 @@
 #pragma once
 /* pop3_stuff.h — multi-line responses: byte-stuffing, and where TOP ends.
  *
- * RFC 1939 3 (byte-stuffing), 7 (TOP). Pure, for chunks of any size: the state carries over. Any thread. */
+ * RFC 1939 3 (byte-stuffing), 7 (TOP). Pure, for chunks of any size: the state carries
+ * over. Any thread. */
 #include "base/buf.h"
 
 struct pop3_stuff {

@@ -1,7 +1,8 @@
-/* fuzz_pop3_session.c — a whole POP3 session over the sim loop: the server of the first octet's bits (TLS, logged in), the
- * rest from the client, once whole and once in pieces.
+/* fuzz_pop3_session.c — a whole POP3 session over the sim loop: the server of the first
+ * octet's bits (TLS, logged in), the rest from the client, once whole and once in pieces.
  *
- * Wanted: the same answers both times; CRLF-clean output (P6); and nothing of a maildrop before the login (HAZARDS 23). */
+ * Wanted: the same answers both times; CRLF-clean output (P6); and nothing of a maildrop
+ * before the login (HAZARDS 23). */
 #include "auth/auth.h"
 #include "base/hash.h"
 #include "base/log.h"
@@ -14,7 +15,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
 enum { WITH_TLS = 1, WITH_LOGIN = 2, IN_PIECES = 64 };
-#define LOGIN "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBUNldfWnlwOWMxLWt4YlFf\r\n" /* the password is not in any corpus */
+/* The password is in no corpus. */
+#define LOGIN	 "AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBUNldfWnlwOWMxLWt4YlFf\r\n"
 #define PASSWORD "T6W_Zyp9c1-kxbQ_"
 
 #define CHECK(x)                          \
@@ -36,7 +38,8 @@ struct world {
 
 static void deliver(struct world *w, slice text)
 {
-	struct store_place place = { .account = w->account, .prefix = SL("X-Prefix: .SECRET\r\n") };
+	struct store_place place = { .account = w->account,
+				     .prefix = SL("X-Prefix: .SECRET\r\n") };
 	struct intake *in = intake_new(w->store, 0, 1u << 20);
 	struct store_txn *t;
 	struct err e;
@@ -44,7 +47,8 @@ static void deliver(struct world *w, slice text)
 
 	CHECK(intake_write(in, text, &e) == ST_OK && intake_end(in, &e) == ST_OK);
 	CHECK(store_begin(w->store, &w->account, 1, NULL, &t, &e) == ST_OK);
-	CHECK(store_add(t, in, &place, &uid, &e) == ST_OK && store_commit_wait(t, &e) == ST_OK);
+	CHECK(store_add(t, in, &place, &uid, &e) == ST_OK &&
+	      store_commit_wait(t, &e) == ST_OK);
 	intake_free(in);
 }
 
@@ -57,16 +61,22 @@ static void init(struct world *w)
 	log_set_level(LOG_LEVEL_NONE);
 	clock_init_virtual(&w->clock, 1767323045000000);
 	arena_init(&w->mem);
-	CHECK(kv_open(&kvo, &w->kv, &e) == ST_OK && store_open(w->kv, &w->clock, &w->store, &e) == ST_OK);
-	w->auth = auth_new(w->store, &(struct auth_options){ .clock = &w->clock, .argon2_kib = 8, .argon2_passes = 1 });
+	CHECK(kv_open(&kvo, &w->kv, &e) == ST_OK &&
+	      store_open(w->kv, &w->clock, &w->store, &e) == ST_OK);
+	w->auth = auth_new(w->store, &(struct auth_options){ .clock = &w->clock,
+							     .argon2_kib = 8,
+							     .argon2_passes = 1 });
 	CHECK(store_domain_add(w->store, SL("example.org"), &e) == ST_OK);
 	CHECK(auth_hash(w->auth, SL(PASSWORD), &w->mem, &verifier, &e) == ST_OK);
-	CHECK(store_account_add(w->store, SL("ann@example.org"), verifier, &w->account, &e) == ST_OK);
+	CHECK(store_account_add(w->store, SL("ann@example.org"), verifier, &w->account,
+				&e) == ST_OK);
 	deliver(w, SL("Subject: one SECRET\r\n\r\n.\r\nSECRET\r\n..\r\n"));
 	deliver(w, SL("Subject: two SECRET\r\n"));
 	deliver(w, SL(""));
 	w->workers = worker_new(&(struct worker_options){ .clock = &w->clock });
-	w->ctx = (struct pop3_ctx){ .store = w->store, .auth = w->auth, .hostname = SL("mail.example.org") };
+	w->ctx = (struct pop3_ctx){ .store = w->store,
+				    .auth = w->auth,
+				    .hostname = SL("mail.example.org") };
 }
 
 static void done(struct world *w)
@@ -108,7 +118,8 @@ static void talk(unsigned how, slice in, struct buf *out)
 	struct conn *c;
 
 	init(&w);
-	c = worker_connect_sim(w.workers, &pop3_service, &w.ctx, how & (WITH_TLS | WITH_LOGIN), &peer);
+	c = worker_connect_sim(w.workers, &pop3_service, &w.ctx,
+			       how & (WITH_TLS | WITH_LOGIN), &peer);
 	settle(&w);
 	if (how & WITH_LOGIN)
 		push(&w, c, SL(LOGIN));
@@ -124,7 +135,8 @@ static void talk(unsigned how, slice in, struct buf *out)
 	settle(&w);
 	buf_add(out, conn_sim_received(c));
 	check_output(buf_slice(out), how & WITH_LOGIN);
-	CHECK(!(how & WITH_LOGIN) || slice_find(buf_slice(out), SL("+OK 3 messages ("), 0) < out->n);
+	CHECK(!(how & WITH_LOGIN) ||
+	      slice_find(buf_slice(out), SL("+OK 3 messages ("), 0) < out->n);
 	done(&w);
 }
 

@@ -1,8 +1,10 @@
 #pragma once
-/* transcript.h — the runner of the dialogues in tests/transcript (README.md there has the format).
+/* transcript.h — the runner of the dialogues in tests/transcript (README.md there has the
+ * format).
  *
- * transcript_parse.c reads a file into dialogues, transcript_pattern.c matches lines, transcript_world.c is the server
- * they run against, transcript_run.c runs one in every way. A program is these and one file that names its services. */
+ * transcript_parse.c reads a file into dialogues, transcript_pattern.c matches lines,
+ * transcript_world.c is the server they run against, transcript_run.c runs one in every
+ * way. A program is these and one file that names its services. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -11,8 +13,22 @@
 struct service;
 
 enum step_kind {
-	T_CLIENT, T_CLIENT_RAW, T_SERVER, T_SERVER_RAW, T_SKIP, T_OPEN, T_TLS, T_EOF, T_CLOSED, T_QUIET, T_TIME, T_WINDOW,
-	T_DELIVER, T_DISABLE, T_ENABLE, T_PASSWD
+	T_CLIENT,
+	T_CLIENT_RAW,
+	T_SERVER,
+	T_SERVER_RAW,
+	T_SKIP,
+	T_OPEN,
+	T_TLS,
+	T_EOF,
+	T_CLOSED,
+	T_QUIET,
+	T_TIME,
+	T_WINDOW,
+	T_DELIVER,
+	T_DISABLE,
+	T_ENABLE,
+	T_PASSWD
 };
 struct peer_options {
 	slice service, addr;
@@ -23,9 +39,9 @@ struct tstep {
 	unsigned conn; /* 1–9 */
 	unsigned line;
 	slice text;
-	int64_t number;           /* T_TIME: µs; T_WINDOW: octets, -1 all */
+	int64_t number;		  /* T_TIME: µs; T_WINDOW: octets, -1 all */
 	struct peer_options peer; /* T_OPEN */
-	slice prefix, body;       /* T_DELIVER */
+	slice prefix, body;	  /* T_DELIVER */
 };
 struct dialogue {
 	const char *file;
@@ -39,7 +55,8 @@ struct dialogues {
 	struct dialogue *list;
 	size_t n, cap;
 };
-/* False when the file cannot be read or holds a line that is not understood (said on stderr). */
+/* False when the file cannot be read or holds a line that is not understood (said on
+ * stderr). */
 bool transcript_parse(const char *file, struct arena *mem, struct dialogues *out);
 
 /* Escapes \r \n \t \0 \\ \xHH. */
@@ -52,7 +69,8 @@ struct vars {
 };
 /* {b64:…} and {rep:N:…}, and with vars {name} too. */
 slice transcript_expand(struct arena *mem, const struct vars *vars, slice s);
-/* True when all of text fits; what the pattern keeps is then in vars (borrowed from text). */
+/* True when all of text fits; what the pattern keeps is then in vars (borrowed from
+ * text). */
 bool transcript_match(slice pattern, slice text, struct vars *vars);
 
 struct world {
@@ -68,15 +86,17 @@ struct transcript_service {
 	const struct service *svc;
 	void *(*make_ctx)(struct world *w, bool implicit_tls); /* in w->mem */
 };
-extern const struct transcript_service transcript_services[]; /* the program's; ends with a NULL name */
+extern const struct transcript_service
+	transcript_services[]; /* the program's; ends with a NULL name */
 
 void world_init(struct world *w);
 void world_done(struct world *w);
-void world_settle(struct world *w);                /* until nothing is left to do */
-void world_advance(struct world *w, int64_t us);   /* timers fire in order */
+void world_settle(struct world *w);		 /* until nothing is left to do */
+void world_advance(struct world *w, int64_t us); /* timers fire in order */
 bool world_deliver(struct world *w, const struct tstep *t, struct err *e);
 bool world_account(struct world *w, const struct tstep *t, struct err *e);
 struct conn *world_connect(struct world *w, const struct peer_options *o);
 
-/* Runs d in every way; false and one report on stderr at the first that does not hold. Adds to *runs. */
+/* Runs d in every way; false and one report on stderr at the first that does not hold.
+ * Adds to *runs. */
 bool transcript_run(const struct dialogue *d, size_t *runs);

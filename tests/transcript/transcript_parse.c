@@ -37,24 +37,36 @@ slice transcript_unescape(struct arena *mem, slice s)
 			continue;
 		}
 		switch (s.p[++i]) {
-		case 'r': dst[n++] = '\r'; break;
-		case 'n': dst[n++] = '\n'; break;
-		case 't': dst[n++] = '\t'; break;
-		case '0': dst[n++] = 0; break;
+		case 'r':
+			dst[n++] = '\r';
+			break;
+		case 'n':
+			dst[n++] = '\n';
+			break;
+		case 't':
+			dst[n++] = '\t';
+			break;
+		case '0':
+			dst[n++] = 0;
+			break;
 		case 'x':
-			if (i + 2 < s.n && hex_of(s.p[i + 1]) >= 0 && hex_of(s.p[i + 2]) >= 0) {
-				dst[n++] = (char)(hex_of(s.p[i + 1]) << 4 | hex_of(s.p[i + 2]));
+			if (i + 2 < s.n && hex_of(s.p[i + 1]) >= 0 &&
+			    hex_of(s.p[i + 2]) >= 0) {
+				dst[n++] = (char)(hex_of(s.p[i + 1]) << 4 |
+						  hex_of(s.p[i + 2]));
 				i += 2;
 				break;
 			}
 			__attribute__((fallthrough));
-		default: dst[n++] = s.p[i];
+		default:
+			dst[n++] = s.p[i];
 		}
 	}
 	return slice_make(dst, n);
 }
 
-static struct tstep *add_step(struct parser *p, enum step_kind kind, unsigned conn, slice text)
+static struct tstep *add_step(struct parser *p, enum step_kind kind, unsigned conn,
+			      slice text)
 {
 	struct dialogue *d = p->d;
 
@@ -62,7 +74,9 @@ static struct tstep *add_step(struct parser *p, enum step_kind kind, unsigned co
 		d->cap = d->cap ? 2 * d->cap : 16;
 		d->steps = mem_grow(d->steps, d->cap, sizeof(*d->steps));
 	}
-	d->steps[d->n] = (struct tstep){ .kind = kind, .conn = conn, .line = p->line, .text = text };
+	d->steps[d->n] = (struct tstep){
+		.kind = kind, .conn = conn, .line = p->line, .text = text
+	};
 	return &d->steps[d->n++];
 }
 
@@ -80,7 +94,8 @@ static bool peer_option(slice word, struct peer_options *o)
 
 static bool is_service(slice name)
 {
-	static const slice names[] = { S("smtp"), S("submission"), S("imap"), S("pop3"), S("self") };
+	static const slice names[] = { S("smtp"), S("submission"), S("imap"), S("pop3"),
+				       S("self") };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		if (slice_eq(name, names[i]))
@@ -94,7 +109,8 @@ static void block_start(struct parser *p, slice info)
 	struct dialogue d = { .file = p->file, .line = p->line };
 	bool goes_on = false;
 
-	d.peer = (struct peer_options){ .service = slice_cut(&info, ' '), .addr = SL("192.0.2.10") };
+	d.peer = (struct peer_options){ .service = slice_cut(&info, ' '),
+					.addr = SL("192.0.2.10") };
 	if (!is_service(d.peer.service))
 		return;
 	while (info.n > 0) {
@@ -147,7 +163,8 @@ static slice behind_blank(slice s)
 static bool wire_line(struct parser *p, slice line)
 {
 	size_t colon = slice_chr(line, ':', 0);
-	slice head = slice_sub(line, 0, colon), text = behind_blank(slice_from(line, colon + 1));
+	slice head = slice_sub(line, 0, colon),
+	      text = behind_blank(slice_from(line, colon + 1));
 	unsigned conn;
 	bool raw = slice_ends(head, SL("-raw"));
 
@@ -156,7 +173,8 @@ static bool wire_line(struct parser *p, slice line)
 	if (raw)
 		head.n -= 4;
 	if (keyword(head, SL("C"), &conn)) {
-		add_step(p, raw ? T_CLIENT_RAW : T_CLIENT, conn, raw ? text : arena_join(p->mem, text, SL("\r\n")));
+		add_step(p, raw ? T_CLIENT_RAW : T_CLIENT, conn,
+			 raw ? text : arena_join(p->mem, text, SL("\r\n")));
 		return true;
 	}
 	if (keyword(head, SL("S"), &conn)) {
@@ -178,7 +196,10 @@ static bool time_line(struct parser *p, slice text)
 	static const struct {
 		slice unit;
 		int64_t us;
-	} units[] = { { S("ms"), 1000 }, { S("s"), 1000000 }, { S("m"), 60000000 }, { S("h"), 3600000000 } };
+	} units[] = { { S("ms"), 1000 },
+		      { S("s"), 1000000 },
+		      { S("m"), 60000000 },
+		      { S("h"), 3600000000 } };
 	uint64_t v;
 
 	for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
@@ -196,11 +217,15 @@ static bool message_line(struct parser *p, slice line)
 	struct tstep *t = p->d->n ? &p->d->steps[p->d->n - 1] : NULL;
 	slice *to;
 
-	if (!t || t->kind != T_DELIVER || line.n == 0 || (line.p[0] != '|' && line.p[0] != '^'))
+	if (!t || t->kind != T_DELIVER || line.n == 0 ||
+	    (line.p[0] != '|' && line.p[0] != '^'))
 		return false;
 	to = line.p[0] == '|' ? &t->body : &t->prefix;
-	*to = arena_join(p->mem, *to,
-			 arena_join(p->mem, transcript_unescape(p->mem, behind_blank(slice_from(line, 1))), SL("\r\n")));
+	*to = arena_join(
+		p->mem, *to,
+		arena_join(p->mem,
+			   transcript_unescape(p->mem, behind_blank(slice_from(line, 1))),
+			   SL("\r\n")));
 	return true;
 }
 
@@ -208,7 +233,8 @@ static bool open_line(struct parser *p, unsigned conn, slice rest)
 {
 	struct tstep *t = add_step(p, T_OPEN, conn, rest);
 
-	t->peer = (struct peer_options){ .service = slice_cut(&rest, ' '), .addr = SL("192.0.2.10") };
+	t->peer = (struct peer_options){ .service = slice_cut(&rest, ' '),
+					 .addr = SL("192.0.2.10") };
 	if (!is_service(t->peer.service))
 		return false;
 	while (rest.n > 0)
@@ -224,11 +250,11 @@ static bool word_line(struct parser *p, slice line)
 		enum step_kind kind;
 		bool has_text;
 	} words[] = {
-		{ S("EOF"), T_EOF, false },	    { S("closed"), T_CLOSED, false },
-		{ S("quiet"), T_QUIET, false },	    { S("window"), T_WINDOW, true },
-		{ S("deliver"), T_DELIVER, true },  { S("disable"), T_DISABLE, true },
-		{ S("enable"), T_ENABLE, true },    { S("passwd"), T_PASSWD, true },
-		{ S("+time"), T_TIME, true },	    { S("open"), T_OPEN, true },
+		{ S("EOF"), T_EOF, false },	   { S("closed"), T_CLOSED, false },
+		{ S("quiet"), T_QUIET, false },	   { S("window"), T_WINDOW, true },
+		{ S("deliver"), T_DELIVER, true }, { S("disable"), T_DISABLE, true },
+		{ S("enable"), T_ENABLE, true },   { S("passwd"), T_PASSWD, true },
+		{ S("+time"), T_TIME, true },	   { S("open"), T_OPEN, true },
 	};
 	slice rest = line, word = slice_cut(&rest, ' ');
 	unsigned conn;
@@ -236,7 +262,8 @@ static bool word_line(struct parser *p, slice line)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		uint64_t v;
 
-		if (!keyword(word, words[i].name, &conn) || words[i].has_text != (rest.n > 0))
+		if (!keyword(word, words[i].name, &conn) ||
+		    words[i].has_text != (rest.n > 0))
 			continue;
 		if (words[i].kind == T_TIME)
 			return time_line(p, rest);
@@ -248,7 +275,8 @@ static bool word_line(struct parser *p, slice line)
 		}
 		if (!slice_eq(rest, SL("all")) && !slice_u64(rest, 1u << 30, &v))
 			return false;
-		add_step(p, T_WINDOW, conn, rest)->number = slice_eq(rest, SL("all")) ? -1 : (int64_t)v;
+		add_step(p, T_WINDOW, conn, rest)->number =
+			slice_eq(rest, SL("all")) ? -1 : (int64_t)v;
 		return true;
 	}
 	return false;

@@ -25,7 +25,8 @@ static bool find(const struct vars *v, slice name, slice *out)
 	return false;
 }
 
-static bool expand_token(struct arena *mem, const struct vars *vars, slice t, struct buf *out)
+static bool expand_token(struct arena *mem, const struct vars *vars, slice t,
+			 struct buf *out)
 {
 	slice value;
 	uint64_t times;
@@ -80,20 +81,23 @@ static size_t most(slice kind, slice text)
 
 	if (slice_eq(kind, SL("any")))
 		return text.n;
-	while (n < text.n && (slice_eq(kind, SL("num")) ? is_digit(text.p[n]) : is_word(text.p[n])))
+	while (n < text.n &&
+	       (slice_eq(kind, SL("num")) ? is_digit(text.p[n]) : is_word(text.p[n])))
 		n++;
 	return n;
 }
 
 static bool is_kind(slice s)
 {
-	return slice_eq(s, SL("any")) || slice_eq(s, SL("num")) || slice_eq(s, SL("word"));
+	return slice_eq(s, SL("any")) || slice_eq(s, SL("num")) ||
+	       slice_eq(s, SL("word"));
 }
 
 static bool match(slice pattern, slice text, struct vars *vars);
 
 /* A kind at the front: longest first for words and numbers, shortest first for {any}. */
-static bool match_kind(slice kind, slice name, slice pattern, slice text, struct vars *vars)
+static bool match_kind(slice kind, slice name, slice pattern, slice text,
+		       struct vars *vars)
 {
 	bool is_any = slice_eq(kind, SL("any"));
 	size_t max = most(kind, text), min = is_any ? 0 : 1, had = vars->n;
@@ -115,7 +119,8 @@ static bool match_kind(slice kind, slice name, slice pattern, slice text, struct
 static bool match(slice pattern, slice text, struct vars *vars)
 {
 	while (pattern.n > 0) {
-		slice t = token(pattern), rest = slice_from(pattern, t.n + 2), value, name = t;
+		slice t = token(pattern), rest = slice_from(pattern, t.n + 2), value,
+		      name = t;
 
 		if (t.n == 0) {
 			if (text.n == 0 || pattern.p[0] != text.p[0])

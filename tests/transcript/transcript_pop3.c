@@ -8,7 +8,9 @@ static void *make_ctx(struct world *w, bool implicit_tls)
 	struct pop3_ctx *c = ARENA_NEW(&w->mem, struct pop3_ctx);
 
 	(void)implicit_tls;
-	*c = (struct pop3_ctx){ .store = w->store, .auth = w->auth, .hostname = SL("mail.example.org") };
+	*c = (struct pop3_ctx){ .store = w->store,
+				.auth = w->auth,
+				.hostname = SL("mail.example.org") };
 	return c;
 }
 

@@ -1,11 +1,12 @@
-/* transcript_run.c — one dialogue, whole, by line, byte by byte, and cut at every offset. */
+/* transcript_run.c — one dialogue, whole, by line, byte by byte, and cut at every
+ * offset. */
 #include "transcript.h"
 #include "base/log.h"
 #include "net/conn.h"
 
-#define CONNS 10
+#define CONNS	   10
 #define CUTS_FRONT 160 /* lines up to twice as long are cut everywhere */
-#define CUTS_BACK 160
+#define CUTS_BACK  160
 
 enum how { WHOLE, BY_LINE, BY_BYTE, CUT_FRONT, CUT_BACK };
 struct mode {
@@ -21,8 +22,8 @@ struct run {
 	struct conn *conn[CONNS];
 	struct buf pending[CONNS]; /* WHOLE: what stands together */
 	bool skip[CONNS];
-	size_t longest;  /* client line, for the cuts */
-	bool silent;     /* a dialogue that is to fail says nothing */
+	size_t longest; /* client line, for the cuts */
+	bool silent;	/* a dialogue that is to fail says nothing */
 	bool failed;
 };
 
@@ -44,12 +45,15 @@ static void show(const char *what, slice s)
 	fputc('\n', stderr);
 }
 
-static void fail(struct run *r, const struct tstep *t, const char *what, slice want, slice got)
+static void fail(struct run *r, const struct tstep *t, const char *what, slice want,
+		 slice got)
 {
-	static const char *const names[] = { "whole", "by line", "byte by byte", "cut from the front", "cut from the back" };
+	static const char *const names[] = { "whole", "by line", "byte by byte",
+					     "cut from the front", "cut from the back" };
 
 	if (!r->silent) {
-		fprintf(stderr, "%s:%u: %s (%s", r->d->file, t ? t->line : r->d->line, what, names[r->mode.how]);
+		fprintf(stderr, "%s:%u: %s (%s", r->d->file, t ? t->line : r->d->line,
+			what, names[r->mode.how]);
 		if (r->mode.how >= CUT_FRONT)
 			fprintf(stderr, " at %zu", r->mode.at);
 		fputs(")\n", stderr);
@@ -63,9 +67,11 @@ static void fail(struct run *r, const struct tstep *t, const char *what, slice w
 static struct conn *connection(struct run *r, const struct tstep *t)
 {
 	if (!r->conn[t->conn]) {
-		r->conn[t->conn] = world_connect(&r->w, t->kind == T_OPEN ? &t->peer : &r->d->peer);
+		r->conn[t->conn] =
+			world_connect(&r->w, t->kind == T_OPEN ? &t->peer : &r->d->peer);
 		if (!r->conn[t->conn]) {
-			fail(r, t, "this program has no such service", SL(""), r->d->peer.service);
+			fail(r, t, "this program has no such service", SL(""),
+			     r->d->peer.service);
 			return NULL;
 		}
 	}
@@ -107,7 +113,8 @@ static void send_bytes(struct run *r, struct conn *c, slice bytes)
 static void step_client(struct run *r, const struct tstep *t, const struct tstep *next)
 {
 	struct conn *c = connection(r, t);
-	slice text = t->kind == T_CLIENT_RAW ? transcript_unescape(&r->w.mem, t->text) : t->text;
+	slice text = t->kind == T_CLIENT_RAW ? transcript_unescape(&r->w.mem, t->text)
+					     : t->text;
 	struct buf *b = &r->pending[t->conn];
 
 	if (!c)
@@ -120,7 +127,8 @@ static void step_client(struct run *r, const struct tstep *t, const struct tstep
 		return;
 	}
 	buf_add(b, text);
-	if (next && next->conn == t->conn && (next->kind == T_CLIENT || next->kind == T_CLIENT_RAW))
+	if (next && next->conn == t->conn &&
+	    (next->kind == T_CLIENT || next->kind == T_CLIENT_RAW))
 		return;
 	send_bytes(r, c, buf_slice(b));
 	buf_reset(b);
@@ -140,7 +148,8 @@ static void step_server(struct run *r, const struct tstep *t)
 			return;
 		}
 		line = arena_dup(&r->w.mem, slice_sub(got, 0, end));
-		if (slice_chr(line, '\n', 0) < line.n || slice_chr(line, '\r', 0) < line.n) {
+		if (slice_chr(line, '\n', 0) < line.n ||
+		    slice_chr(line, '\r', 0) < line.n) {
 			fail(r, t, "a bare CR or LF", pattern, line); /* P6 */
 			return;
 		}
@@ -161,7 +170,9 @@ static void step_server(struct run *r, const struct tstep *t)
 static void step_server_raw(struct run *r, const struct tstep *t)
 {
 	struct conn *c = connection(r, t);
-	slice want = transcript_expand(&r->w.mem, &r->vars, transcript_unescape(&r->w.mem, t->text)), got;
+	slice want = transcript_expand(&r->w.mem, &r->vars,
+				       transcript_unescape(&r->w.mem, t->text)),
+	      got;
 
 	if (!c)
 		return;
@@ -198,10 +209,18 @@ static void step_do(struct run *r, const struct tstep *t, const struct tstep *ne
 
 	switch (t->kind) {
 	case T_CLIENT:
-	case T_CLIENT_RAW: step_client(r, t, next); return;
-	case T_SERVER: step_server(r, t); return;
-	case T_SERVER_RAW: step_server_raw(r, t); return;
-	case T_SKIP: r->skip[t->conn] = true; return;
+	case T_CLIENT_RAW:
+		step_client(r, t, next);
+		return;
+	case T_SERVER:
+		step_server(r, t);
+		return;
+	case T_SERVER_RAW:
+		step_server_raw(r, t);
+		return;
+	case T_SKIP:
+		r->skip[t->conn] = true;
+		return;
 	case T_OPEN:
 		if (r->conn[t->conn])
 			fail(r, t, "open already", SL(""), SL(""));
@@ -210,7 +229,9 @@ static void step_do(struct run *r, const struct tstep *t, const struct tstep *ne
 		return;
 	case T_TLS:
 	case T_CLOSED:
-	case T_QUIET: step_state(r, t); return;
+	case T_QUIET:
+		step_state(r, t);
+		return;
 	case T_EOF:
 	case T_WINDOW:
 		c = connection(r, t);
@@ -222,7 +243,9 @@ static void step_do(struct run *r, const struct tstep *t, const struct tstep *ne
 			conn_sim_window(c, t->number < 0 ? SIZE_MAX : (size_t)t->number);
 		world_settle(&r->w);
 		return;
-	case T_TIME: world_advance(&r->w, t->number); return;
+	case T_TIME:
+		world_advance(&r->w, t->number);
+		return;
 	case T_DELIVER:
 		if (!world_deliver(&r->w, t, &e))
 			fail(r, t, "not delivered", SL(""), slice_str(e.text));
@@ -240,10 +263,12 @@ static void at_end(struct run *r)
 {
 	for (unsigned i = 1; i < CONNS && !r->failed; i++)
 		if (r->conn[i] && conn_sim_received(r->conn[i]).n > 0)
-			fail(r, NULL, "unread at the end", SL(""), conn_sim_received(r->conn[i]));
+			fail(r, NULL, "unread at the end", SL(""),
+			     conn_sim_received(r->conn[i]));
 }
 
-static bool run_once(const struct dialogue *d, struct mode mode, bool silent, size_t *longest)
+static bool run_once(const struct dialogue *d, struct mode mode, bool silent,
+		     size_t *longest)
 {
 	struct run r = { .d = d, .mode = mode, .silent = silent };
 
@@ -269,17 +294,21 @@ bool transcript_run(const struct dialogue *d, size_t *runs)
 	++*runs;
 	if (d->fails) {
 		if (ok)
-			fprintf(stderr, "%s:%u: held, and should not\n", d->file, d->line);
+			fprintf(stderr, "%s:%u: held, and should not\n", d->file,
+				d->line);
 		return !ok;
 	}
 	if (!ok || d->once)
 		return ok;
 	for (enum how how = BY_LINE; ok && how <= CUT_BACK; how++) {
-		size_t cuts = how == CUT_FRONT ? CUTS_FRONT : how == CUT_BACK ? CUTS_BACK : 1;
+		size_t cuts = how == CUT_FRONT	? CUTS_FRONT
+			      : how == CUT_BACK ? CUTS_BACK
+						: 1;
 
 		if (how == CUT_BACK && longest <= CUTS_FRONT + 1)
 			break; /* the cuts from the front were all there are */
-		for (size_t at = 1; ok && at <= cuts && (how < CUT_FRONT || at < longest); at++) {
+		for (size_t at = 1; ok && at <= cuts && (how < CUT_FRONT || at < longest);
+		     at++) {
 			ok = run_once(d, (struct mode){ how, at }, false, NULL);
 			++*runs;
 		}

@@ -1,4 +1,5 @@
-/* transcript_smtp.c — the dialogues of tests/transcript/smtp: port 25, submission, and POP3 to look at what arrived. */
+/* transcript_smtp.c — the dialogues of tests/transcript/smtp: port 25, submission, and
+ * POP3 to look at what arrived. */
 #include "transcript.h"
 #include "pop3/pop3.h"
 #include "smtp/smtp.h"
@@ -10,8 +11,12 @@ static void *make_ctx(struct world *w, bool implicit_tls)
 	struct smtp_ctx *c = ARENA_NEW(&w->mem, struct smtp_ctx);
 
 	(void)implicit_tls;
-	*config = (struct smtp_config){ .hostname = SL("mail.example.org"), .has_tls = true };
-	*c = (struct smtp_ctx){ .config = config, .store = w->store, .auth = w->auth, .db = worker_pool_db(w->workers) };
+	*config = (struct smtp_config){ .hostname = SL("mail.example.org"),
+					.has_tls = true };
+	*c = (struct smtp_ctx){ .config = config,
+				.store = w->store,
+				.auth = w->auth,
+				.db = worker_pool_db(w->workers) };
 	return c;
 }
 
@@ -20,7 +25,9 @@ static void *make_pop3_ctx(struct world *w, bool implicit_tls)
 	struct pop3_ctx *c = ARENA_NEW(&w->mem, struct pop3_ctx);
 
 	(void)implicit_tls;
-	*c = (struct pop3_ctx){ .store = w->store, .auth = w->auth, .hostname = SL("mail.example.org") };
+	*c = (struct pop3_ctx){ .store = w->store,
+				.auth = w->auth,
+				.hostname = SL("mail.example.org") };
 	return c;
 }
 

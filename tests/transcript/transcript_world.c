@@ -1,4 +1,5 @@
-/* transcript_world.c — a whole server without sockets: store in memory, virtual clock, everything in one thread. */
+/* transcript_world.c — a whole server without sockets: store in memory, virtual clock,
+ * everything in one thread. */
 #include "transcript.h"
 #include "auth/auth.h"
 #include "kv/kv.h"
@@ -24,7 +25,8 @@ static void add_account(struct world *w, slice address, slice password)
 	uint32_t id;
 
 	must(auth_hash(w->auth, password, &w->mem, &verifier, &e), &e, "auth_hash");
-	must(store_account_add(w->store, address, verifier, &id, &e), &e, "store_account_add");
+	must(store_account_add(w->store, address, verifier, &id, &e), &e,
+	     "store_account_add");
 }
 
 void world_init(struct world *w)
@@ -37,13 +39,17 @@ void world_init(struct world *w)
 	arena_init(&w->mem);
 	must(kv_open(&kvo, &w->kv, &e), &e, "kv_open");
 	must(store_open(w->kv, &w->clock, &w->store, &e), &e, "store_open");
-	w->auth = auth_new(w->store, &(struct auth_options){ .clock = &w->clock, .argon2_kib = 8, .argon2_passes = 1 });
+	w->auth = auth_new(w->store, &(struct auth_options){ .clock = &w->clock,
+							     .argon2_kib = 8,
+							     .argon2_passes = 1 });
 	must(store_domain_add(w->store, SL("example.org"), &e), &e, "store_domain_add");
 	add_account(w, SL("ann@example.org"), SL("ann-password"));
 	add_account(w, SL("bob@example.org"), SL("bob-password"));
 	add_account(w, SL("carol@example.org"), SL("carol-password"));
-	must(store_account_set_disabled(w->store, SL("carol@example.org"), true, &e), &e, "store_account_set_disabled");
-	must(store_alias_add(w->store, SL("info@example.org"), SL("bob@example.org"), &e), &e, "store_alias_add");
+	must(store_account_set_disabled(w->store, SL("carol@example.org"), true, &e), &e,
+	     "store_account_set_disabled");
+	must(store_alias_add(w->store, SL("info@example.org"), SL("bob@example.org"), &e),
+	     &e, "store_alias_add");
 	w->workers = worker_new(&(struct worker_options){ .clock = &w->clock });
 }
 
@@ -88,8 +94,11 @@ static uint32_t flag_named(slice name)
 	static const struct {
 		slice name;
 		uint32_t flag;
-	} flags[] = { { S("\\Seen"), FLAG_SEEN }, { S("\\Answered"), FLAG_ANSWERED }, { S("\\Flagged"), FLAG_FLAGGED },
-		      { S("\\Draft"), FLAG_DRAFT }, { S("\\Deleted"), FLAG_DELETED } };
+	} flags[] = { { S("\\Seen"), FLAG_SEEN },
+		      { S("\\Answered"), FLAG_ANSWERED },
+		      { S("\\Flagged"), FLAG_FLAGGED },
+		      { S("\\Draft"), FLAG_DRAFT },
+		      { S("\\Deleted"), FLAG_DELETED } };
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)
 		if (slice_ieq(name, flags[i].name))
@@ -97,7 +106,8 @@ static uint32_t flag_named(slice name)
 	return 0;
 }
 
-static enum status file_it(struct world *w, struct intake *in, const struct store_place *place, struct err *e)
+static enum status file_it(struct world *w, struct intake *in,
+			   const struct store_place *place, struct err *e)
 {
 	struct store_txn *t;
 	uint32_t uid;
@@ -117,7 +127,8 @@ bool world_deliver(struct world *w, const struct tstep *t, struct err *e)
 {
 	slice rest = t->text, address = slice_cut(&rest, ' ');
 	struct store_account account;
-	struct store_place place = { .prefix = t->prefix, .internal_date = clock_now_s(&w->clock) };
+	struct store_place place = { .prefix = t->prefix,
+				     .internal_date = clock_now_s(&w->clock) };
 	struct intake *in;
 	bool ok;
 
@@ -127,8 +138,8 @@ bool world_deliver(struct world *w, const struct tstep *t, struct err *e)
 	while (rest.n > 0)
 		place.flags.sys |= flag_named(slice_cut(&rest, ' '));
 	in = intake_new(w->store, 0, 64u << 20);
-	ok = intake_write(in, transcript_expand(&w->mem, NULL, t->body), e) == ST_OK && intake_end(in, e) == ST_OK &&
-	     file_it(w, in, &place, e) == ST_OK;
+	ok = intake_write(in, transcript_expand(&w->mem, NULL, t->body), e) == ST_OK &&
+	     intake_end(in, e) == ST_OK && file_it(w, in, &place, e) == ST_OK;
 	intake_free(in);
 	world_settle(w);
 	return ok;
@@ -140,14 +151,18 @@ bool world_account(struct world *w, const struct tstep *t, struct err *e)
 
 	if (t->kind == T_PASSWD)
 		return auth_hash(w->auth, rest, &w->mem, &verifier, e) == ST_OK &&
-		       store_account_set_verifier(w->store, address, verifier, e) == ST_OK;
-	return store_account_set_disabled(w->store, address, t->kind == T_DISABLE, e) == ST_OK;
+		       store_account_set_verifier(w->store, address, verifier, e) ==
+			       ST_OK;
+	return store_account_set_disabled(w->store, address, t->kind == T_DISABLE, e) ==
+	       ST_OK;
 }
 
 struct conn *world_connect(struct world *w, const struct peer_options *o)
 {
 	const struct transcript_service *s = transcript_services;
-	struct conn_peer peer = { .port = 40000, .local_port = 25, .local_addr = "192.0.2.1" };
+	struct conn_peer peer = { .port = 40000,
+				  .local_port = 25,
+				  .local_addr = "192.0.2.1" };
 	char *addr = arena_cstr(&w->mem, o->addr);
 	struct conn *c;
 
@@ -156,7 +171,8 @@ struct conn *world_connect(struct world *w, const struct peer_options *o)
 	if (!s->name)
 		return NULL;
 	snprintf(peer.addr, sizeof(peer.addr), "%s", addr);
-	peer.is_loopback = slice_starts(o->addr, SL("127.")) || slice_eq(o->addr, SL("::1"));
+	peer.is_loopback = slice_starts(o->addr, SL("127.")) ||
+			   slice_eq(o->addr, SL("::1"));
 	if (inet_pton(AF_INET, addr, peer.net + 12) == 1)
 		peer.net[10] = peer.net[11] = 0xff;
 	else if (inet_pton(AF_INET6, addr, peer.net) == 1)

@@ -1,5 +1,6 @@
-/* test_auth.c — logins against a store in memory: who gets in, what a refusal costs (counted in hashes, not in seconds,
- * HAZARDS 25), what is remembered and what voids it, and how long answers wait. */
+/* test_auth.c — logins against a store in memory: who gets in, what a refusal costs
+ * (counted in hashes, not in seconds, HAZARDS 25), what is remembered and what voids it,
+ * and how long answers wait. */
 #include "auth/auth_internal.h"
 #include "kv/kv.h"
 #include "store/store.h"
@@ -32,7 +33,9 @@ static int setup(void **state)
 {
 	struct fix *f = test_calloc(1, sizeof(*f));
 	const struct kv_options kvo = { .engine = KV_MEMORY, .mode = KV_COMMIT_INLINE };
-	const struct auth_options opt = { .clock = &f->clock, .argon2_kib = 64, .argon2_passes = 1 };
+	const struct auth_options opt = { .clock = &f->clock,
+					  .argon2_kib = 64,
+					  .argon2_passes = 1 };
 	struct err e;
 	slice v = SL("");
 
@@ -46,7 +49,9 @@ static int setup(void **state)
 	add(f, SL("ann@example.org"), v);
 	OK(auth_import_verifier(f->auth, SL("{PLAIN}bob-secret"), true, &f->mem, &v, &e));
 	add(f, SL("bob@example.org"), v);
-	OK(auth_import_verifier(f->auth, SL("{MD5-CRYPT}$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1"), true, &f->mem, &v, &e));
+	OK(auth_import_verifier(f->auth,
+				SL("{MD5-CRYPT}$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1"), true,
+				&f->mem, &v, &e));
 	add(f, SL("old@example.org"), v);
 	*state = f;
 	return 0;
@@ -73,14 +78,16 @@ struct result {
 	uint64_t argon2, crypt; /* hashes it took */
 };
 
-static struct result try(struct fix *f, const char *user, const char *password, const unsigned char *net)
+static struct result try(struct fix *f, const char *user, const char *password,
+			 const unsigned char *net)
 {
 	struct result r = { 0 };
 	struct err e = { 0 };
 	uint64_t argon2 = f->auth->work.argon2, crypt = f->auth->work.crypt;
 
-	r.st = auth_password(f->auth, slice_str(user), slice_str(password), net ? net : net_a, !net, &f->mem, &r.user,
-			     &r.delay_ms, &r.reason, &e);
+	r.st = auth_password(f->auth, slice_str(user), slice_str(password),
+			     net ? net : net_a, !net, &f->mem, &r.user, &r.delay_ms,
+			     &r.reason, &e);
 	r.code = e.code;
 	r.argon2 = f->auth->work.argon2 - argon2;
 	r.crypt = f->auth->work.crypt - crypt;
@@ -113,7 +120,8 @@ static void every_refusal_costs_the_same(void **state)
 		{ "ann@example.net", "ann-secret", "unknown user" },
 		{ "ann", "ann-secret", "unknown user" },
 		{ "", "ann-secret", "unknown user" },
-		{ "postmaster@example.org", "ann-secret", "unknown user" }, /* an alias is not a login */
+		{ "postmaster@example.org", "ann-secret",
+		  "unknown user" }, /* an alias is not a login */
 		{ "ann@example.org", "", "wrong password" },
 		{ "@", "", "unknown user" },
 		{ "\xff\xfe@\x80", "x", "unknown user" },
@@ -141,14 +149,18 @@ static void overlong_names_and_passwords_are_just_wrong(void **state)
 	struct err e;
 
 	memset(text, 'a', sizeof(text));
-	assert_int_equal(auth_password(f->auth, slice_make(text, sizeof(text)), SL("x"), net_a, true, &f->mem, &u, &ms, &why, &e),
+	assert_int_equal(auth_password(f->auth, slice_make(text, sizeof(text)), SL("x"),
+				       net_a, true, &f->mem, &u, &ms, &why, &e),
 			 ST_DENIED);
-	assert_int_equal(auth_password(f->auth, SL("ann@example.org"), slice_make(text, sizeof(text)), net_a, true, &f->mem, &u,
-				       &ms, &why, &e),
+	assert_int_equal(auth_password(f->auth, SL("ann@example.org"),
+				       slice_make(text, sizeof(text)), net_a, true,
+				       &f->mem, &u, &ms, &why, &e),
 			 ST_DENIED);
-	assert_int_equal(auth_password(f->auth, SL("ann@example.org\0"), SL("ann-secret"), net_a, true, &f->mem, &u, &ms, &why, &e),
+	assert_int_equal(auth_password(f->auth, SL("ann@example.org\0"), SL("ann-secret"),
+				       net_a, true, &f->mem, &u, &ms, &why, &e),
 			 ST_DENIED);
-	assert_int_equal(auth_password(f->auth, SL("old@example.org"), SL("secret\0"), net_a, true, &f->mem, &u, &ms, &why, &e),
+	assert_int_equal(auth_password(f->auth, SL("old@example.org"), SL("secret\0"),
+				       net_a, true, &f->mem, &u, &ms, &why, &e),
 			 ST_DENIED);
 }
 
@@ -185,13 +197,15 @@ static void changes_void_what_was_proven(void **state)
 	r = try(f, "ann@example.org", "new-secret", net_a);
 	assert_int_equal(r.code, ERR_DISABLED);
 	assert_string_equal(r.reason, "account disabled");
-	assert_int_equal(try(f, "ann@example.org", "wrong", NULL).code, ERR_AUTH); /* does not say so to strangers */
+	assert_int_equal(try(f, "ann@example.org", "wrong", NULL).code,
+			 ERR_AUTH); /* does not say so to strangers */
 	OK(store_account_set_disabled(f->store, SL("ann@example.org"), false, &e));
 	OK(try(f, "ann@example.org", "new-secret", net_a).st);
 
 	OK(try(f, "bob@example.org", "bob-secret", net_a).st);
 	OK(store_account_remove(f->store, SL("bob@example.org"), &e));
-	assert_string_equal(try(f, "bob@example.org", "bob-secret", NULL).reason, "unknown user");
+	assert_string_equal(try(f, "bob@example.org", "bob-secret", NULL).reason,
+			    "unknown user");
 }
 
 static void answers_wait_longer_with_each_new_guess(void **state)
@@ -203,11 +217,15 @@ static void answers_wait_longer_with_each_new_guess(void **state)
 		char text[24];
 
 		snprintf(text, sizeof(text), "guess%d", i);
-		assert_int_equal(try(f, "ann@example.org", text, net_a).delay_ms, want[i]);
-		assert_int_equal(try(f, "ann@example.org", text, net_a).delay_ms, want[i]); /* again: no higher */
+		assert_int_equal(try(f, "ann@example.org", text, net_a).delay_ms,
+				 want[i]);
+		assert_int_equal(try(f, "ann@example.org", text, net_a).delay_ms,
+				 want[i]); /* again: no higher */
 	}
-	assert_int_equal(try(f, "ann@example.org", "yet another", NULL).delay_ms, 0); /* loopback */
-	assert_int_equal(try(f, "bob@example.org", "x", net_b).delay_ms, 0);       /* another net, another account */
+	assert_int_equal(try(f, "ann@example.org", "yet another", NULL).delay_ms,
+			 0); /* loopback */
+	assert_int_equal(try(f, "bob@example.org", "x", net_b).delay_ms,
+			 0); /* another net, another account */
 }
 
 static void a_right_guess_waits_too_but_an_old_friend_does_not(void **state)
@@ -223,9 +241,11 @@ static void a_right_guess_waits_too_but_an_old_friend_does_not(void **state)
 	}
 	clock_advance(&f->clock, 1000000);
 	assert_int_equal(try(f, "old@example.org", "secret", net_a).delay_ms, 15000);
-	assert_int_equal(try(f, "old@example.org", "secret", net_a).delay_ms, 0); /* proven now */
+	assert_int_equal(try(f, "old@example.org", "secret", net_a).delay_ms,
+			 0); /* proven now */
 	assert_int_equal(try(f, "bob@example.org", "bob-secret", net_a).delay_ms, 0);
-	assert_int_equal(try(f, "ann@example.org", "ann-secret", net_b).delay_ms, 0); /* ann elsewhere is not held up */
+	assert_int_equal(try(f, "ann@example.org", "ann-secret", net_b).delay_ms,
+			 0); /* ann elsewhere is not held up */
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

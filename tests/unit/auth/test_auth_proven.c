@@ -1,4 +1,5 @@
-/* test_auth_proven.c — the memory of proven credentials: an hour, bound to the verifier, bounded. */
+/* test_auth_proven.c — the memory of proven credentials: an hour, bound to the verifier,
+ * bounded. */
 #include "auth/auth_internal.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -20,13 +21,15 @@ static void a_proof_lasts_an_hour_and_fits_nothing_else(void **state)
 
 	proven_make_mac(p, 7, SL("{CRYPT}a"), SL("pw2"), &mac2);
 	assert_false(proven_has(p, 7, &mac2, 1000));
-	proven_make_mac(p, 7, SL("{CRYPT}b"), SL("pw"), &mac2); /* the password was set anew */
+	proven_make_mac(p, 7, SL("{CRYPT}b"), SL("pw"),
+			&mac2); /* the password was set anew */
 	assert_false(proven_has(p, 7, &mac2, 1000));
 	proven_make_mac(p, 7, SL("{CRYPT}ap"), SL("w"), &mac2);
 	assert_false(proven_has(p, 7, &mac2, 1000));
 	proven_make_mac(p, 8, SL("{CRYPT}a"), SL("pw"), &mac2);
 	assert_memory_not_equal(&mac, &mac2, sizeof(mac));
-	proven_make_mac(other, 7, SL("{CRYPT}a"), SL("pw"), &mac2); /* another start, another key */
+	proven_make_mac(other, 7, SL("{CRYPT}a"), SL("pw"),
+			&mac2); /* another start, another key */
 	assert_memory_not_equal(&mac, &mac2, sizeof(mac));
 	proven_free(p);
 	proven_free(other);
@@ -41,10 +44,12 @@ static void what_was_used_longest_ago_goes_first(void **state)
 	(void)state;
 	for (uint32_t a = 1; a <= 200000; a++) {
 		proven_make_mac(p, a, SL("v"), SL("pw"), &mac);
-		proven_add(p, a, &mac, 1000 + a / 200); /* one proof does not outlive 1,000 s here */
+		proven_add(p, a, &mac,
+			   1000 + a / 200); /* one proof does not outlive 1,000 s here */
 		if (a % 100 == 0) {
 			proven_make_mac(p, 1, SL("v"), SL("pw"), &mac);
-			assert_true(proven_has(p, 1, &mac, 1000 + a / 200)); /* always in use: stays */
+			assert_true(proven_has(
+				p, 1, &mac, 1000 + a / 200)); /* always in use: stays */
 		}
 	}
 	for (uint32_t a = 1; a <= 200000; a++) {

@@ -45,13 +45,15 @@ static void plain_messages(void **state)
 		enum status st;
 
 		memcpy(exact, cases[i].message.p, cases[i].message.n);
-		st = sasl_plain_parse(slice_make(exact, cases[i].message.n), &user, &password, &e);
+		st = sasl_plain_parse(slice_make(exact, cases[i].message.n), &user,
+				      &password, &e);
 		assert_int_equal(st == ST_OK ? ERR_NONE : e.code, cases[i].code);
 		if (st == ST_OK) {
 			assert_true(slice_eq(user, SL("ann")));
 			assert_true(slice_eq(password, SL("secret")));
 		} else {
-			assert_true(slice_eq(user, SL("untouched")) && slice_eq(password, SL("untouched")));
+			assert_true(slice_eq(user, SL("untouched")) &&
+				    slice_eq(password, SL("untouched")));
 		}
 	}
 }
@@ -65,14 +67,21 @@ static void plain_with_and_without_an_initial_response(void **state)
 	(void)state;
 	arena_init(&a);
 	first = b64(&a, SL("\0ann@example.org\0secret"));
-	assert_int_equal(sasl_start(&s, SL("plain"), &first, &a, &challenge, &user, &password), SASL_CREDENTIALS);
-	assert_true(slice_eq(user, SL("ann@example.org")) && slice_eq(password, SL("secret")));
+	assert_int_equal(sasl_start(&s, SL("plain"), &first, &a, &challenge, &user,
+				    &password),
+			 SASL_CREDENTIALS);
+	assert_true(slice_eq(user, SL("ann@example.org")) &&
+		    slice_eq(password, SL("secret")));
 	assert_int_equal(s.state, SASL_NONE);
 
-	assert_int_equal(sasl_start(&s, SL("PLAIN"), NULL, &a, &challenge, &user, &password), SASL_CHALLENGE);
+	assert_int_equal(sasl_start(&s, SL("PLAIN"), NULL, &a, &challenge, &user,
+				    &password),
+			 SASL_CHALLENGE);
 	assert_int_equal(challenge.n, 0);
-	assert_int_equal(sasl_step(&s, first, &a, &challenge, &user, &password), SASL_CREDENTIALS);
-	assert_int_equal(sasl_step(&s, first, &a, &challenge, &user, &password), SASL_BAD); /* it is over */
+	assert_int_equal(sasl_step(&s, first, &a, &challenge, &user, &password),
+			 SASL_CREDENTIALS);
+	assert_int_equal(sasl_step(&s, first, &a, &challenge, &user, &password),
+			 SASL_BAD); /* it is over */
 }
 
 static void login_asks_twice(void **state)
@@ -86,7 +95,8 @@ static void login_asks_twice(void **state)
 	name = b64(&a, SL("bob@example.org"));
 	secret = b64(&a, SL("pass \xc3\xa4"));
 	for (int initial = 0; initial < 2; initial++) {
-		enum sasl_result r = sasl_start(&s, SL("Login"), initial ? &name : NULL, &a, &challenge, &user, &password);
+		enum sasl_result r = sasl_start(&s, SL("Login"), initial ? &name : NULL,
+						&a, &challenge, &user, &password);
 
 		if (!initial) {
 			assert_int_equal(r, SASL_CHALLENGE);
@@ -95,15 +105,26 @@ static void login_asks_twice(void **state)
 		}
 		assert_int_equal(r, SASL_CHALLENGE);
 		assert_true(slice_eq(challenge, SL("UGFzc3dvcmQ6")));
-		assert_int_equal(sasl_step(&s, secret, &a, &challenge, &user, &password), SASL_CREDENTIALS);
-		assert_true(slice_eq(user, SL("bob@example.org")) && slice_eq(password, SL("pass \xc3\xa4")));
+		assert_int_equal(sasl_step(&s, secret, &a, &challenge, &user, &password),
+				 SASL_CREDENTIALS);
+		assert_true(slice_eq(user, SL("bob@example.org")) &&
+			    slice_eq(password, SL("pass \xc3\xa4")));
 	}
 }
 
 static void everything_else_is_bad_and_leaves_no_state(void **state)
 {
-	static const slice lines[] = { S(""), S("="), S("=="), S("a"), S("AGFubg"), S("AGFubgBzZWNyZXQ"), S("!!!!"),
-				       S("AGFu bgBz"), S("AGFubgBzZWNyZXQ=\n"), S("\0"), S("\xff\xff\xff\xff") };
+	static const slice lines[] = { S(""),
+				       S("="),
+				       S("=="),
+				       S("a"),
+				       S("AGFubg"),
+				       S("AGFubgBzZWNyZXQ"),
+				       S("!!!!"),
+				       S("AGFu bgBz"),
+				       S("AGFubgBzZWNyZXQ=\n"),
+				       S("\0"),
+				       S("\xff\xff\xff\xff") };
 	struct sasl s = { 0 };
 	AUTO_ARENA a;
 	slice challenge = SL(""), user = SL("untouched"), password = SL("");
@@ -112,24 +133,35 @@ static void everything_else_is_bad_and_leaves_no_state(void **state)
 	(void)state;
 	arena_init(&a);
 	memset(huge, 'A', 1 << 20);
-	assert_int_equal(sasl_start(&s, SL("CRAM-MD5"), NULL, &a, &challenge, &user, &password), SASL_BAD);
-	assert_int_equal(sasl_start(&s, SL(""), NULL, &a, &challenge, &user, &password), SASL_BAD);
+	assert_int_equal(sasl_start(&s, SL("CRAM-MD5"), NULL, &a, &challenge, &user,
+				    &password),
+			 SASL_BAD);
+	assert_int_equal(sasl_start(&s, SL(""), NULL, &a, &challenge, &user, &password),
+			 SASL_BAD);
 	for (size_t m = 0; m < 3; m++) {
 		for (size_t i = 0; i <= sizeof(lines) / sizeof(lines[0]); i++) {
-			slice line = i < sizeof(lines) / sizeof(lines[0]) ? lines[i] : slice_make(huge, 1 << 20);
+			slice line = i < sizeof(lines) / sizeof(lines[0])
+					     ? lines[i]
+					     : slice_make(huge, 1 << 20);
 
 			if (m == 2) {
 				slice name = SL("YW5u");
 
-				(void)sasl_start(&s, SL("LOGIN"), &name, &a, &challenge, &user, &password);
+				(void)sasl_start(&s, SL("LOGIN"), &name, &a, &challenge,
+						 &user, &password);
 			} else {
-				(void)sasl_start(&s, m ? SL("LOGIN") : SL("PLAIN"), NULL, &a, &challenge, &user, &password);
+				(void)sasl_start(&s, m ? SL("LOGIN") : SL("PLAIN"), NULL,
+						 &a, &challenge, &user, &password);
 			}
-			assert_int_equal(sasl_step(&s, line, &a, &challenge, &user, &password), SASL_BAD);
+			assert_int_equal(sasl_step(&s, line, &a, &challenge, &user,
+						   &password),
+					 SASL_BAD);
 			assert_int_equal(s.state, SASL_NONE);
 		}
-		(void)sasl_start(&s, m ? SL("LOGIN") : SL("PLAIN"), NULL, &a, &challenge, &user, &password);
-		assert_int_equal(sasl_step(&s, SL("*"), &a, &challenge, &user, &password), SASL_CANCELLED);
+		(void)sasl_start(&s, m ? SL("LOGIN") : SL("PLAIN"), NULL, &a, &challenge,
+				 &user, &password);
+		assert_int_equal(sasl_step(&s, SL("*"), &a, &challenge, &user, &password),
+				 SASL_CANCELLED);
 		assert_int_equal(s.state, SASL_NONE);
 	}
 	assert_true(slice_eq(user, SL("untouched")));

@@ -1,4 +1,5 @@
-/* test_pop3_parse.c — the grammar of POP3 commands: what is one, what is not, and nothing read beyond the end. */
+/* test_pop3_parse.c — the grammar of POP3 commands: what is one, what is not, and nothing
+ * read beyond the end. */
 #include "pop3/pop3_parse.h"
 #include "base/cleanup.h"
 #include <setjmp.h>
@@ -28,8 +29,11 @@ static void keywords(void **state)
 		{ S("PASS \xff\x80"), S("PASS"), S(" \xff\x80") },
 	};
 	static const slice bad[] = {
-		S(""), S(" "), S("ST"), S("STATS"), S("STA1"), S("STAT\t1"), S(" STAT"), S("\0"), S("STAT\0"), S("PASS a\0b"),
-		S("PASS a\rb"), S("ST\xc1T"), S("S-AT"), S("RETR1"), S("1234"), S("\xff\xff\xff\xff"), S("PASS a\nb"),
+		S(""),		S(" "),		S("ST"),	S("STATS"),
+		S("STA1"),	S("STAT\t1"),	S(" STAT"),	S("\0"),
+		S("STAT\0"),	S("PASS a\0b"), S("PASS a\rb"), S("ST\xc1T"),
+		S("S-AT"),	S("RETR1"),	S("1234"),	S("\xff\xff\xff\xff"),
+		S("PASS a\nb"),
 	};
 
 	(void)state;
@@ -40,7 +44,8 @@ static void keywords(void **state)
 		struct err e;
 
 		assert_int_equal(pop3_parse_keyword(line, &keyword, &rest, &e), ST_OK);
-		assert_true(slice_eq(keyword, good[i].keyword) && slice_eq(rest, good[i].rest));
+		assert_true(slice_eq(keyword, good[i].keyword) &&
+			    slice_eq(rest, good[i].rest));
 		free(block);
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -94,13 +99,15 @@ static void arguments(void **state)
 		{ POP3_TEXT, S("  "), true, 0, 0, S(" "), S("") },
 		{ POP3_TEXT, S(" "), false, 0, 0, S(""), S("") },
 		{ POP3_TEXT, S(""), false, 0, 0, S(""), S("") },
-		{ POP3_WORD, S(" ann@example.org"), true, 0, 0, S("ann@example.org"), S("") },
+		{ POP3_WORD, S(" ann@example.org"), true, 0, 0, S("ann@example.org"),
+		  S("") },
 		{ POP3_WORD, S(" b\xc3\xb6"), true, 0, 0, S("b\xc3\xb6"), S("") },
 		{ POP3_WORD, S(" a b"), false, 0, 0, S(""), S("") },
 		{ POP3_WORD, S(" a\tb"), false, 0, 0, S(""), S("") },
 		{ POP3_WORD, S(" a\x7f"), false, 0, 0, S(""), S("") },
 		{ POP3_AUTH, S(" PLAIN"), true, 0, 0, S("PLAIN"), S("") },
-		{ POP3_AUTH, S(" PLAIN AGEAYg=="), true, 0, 0, S("PLAIN"), S("AGEAYg==") },
+		{ POP3_AUTH, S(" PLAIN AGEAYg=="), true, 0, 0, S("PLAIN"),
+		  S("AGEAYg==") },
 		{ POP3_AUTH, S(" PLAIN ="), true, 0, 0, S("PLAIN"), S("=") },
 		{ POP3_AUTH, S(" PLAIN a b"), false, 0, 0, S(""), S("") },
 		{ POP3_AUTH, S(""), false, 0, 0, S(""), S("") },

@@ -1,6 +1,7 @@
-/* test_pop3_quit.c — QUIT against a disk: +OK only when it is durable, -ERR when the sync failed, everything in one
- * transaction (RFC 1939 6, DESIGN P1). The store is on a real directory; the committer runs inline, or when the test says
- * so, and the faults of base/io.h hit what shares its batch. */
+/* test_pop3_quit.c — QUIT against a disk: +OK only when it is durable, -ERR when the sync
+ * failed, everything in one transaction (RFC 1939 6, DESIGN P1). The store is on a real
+ * directory; the committer runs inline, or when the test says so, and the faults of
+ * base/io.h hit what shares its batch. */
 #include "auth/auth.h"
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -43,16 +44,21 @@ static int fault(void *ctx, enum io_op op)
 
 static void open_all(struct fix *f, enum kv_commit_mode mode)
 {
-	const struct kv_options kvo = { .engine = KV_ROCKSDB, .mode = mode, .dir = f->dir,
-					.cache_bytes = 1u << 20 };
+	const struct kv_options kvo = {
+		.engine = KV_ROCKSDB, .mode = mode, .dir = f->dir, .cache_bytes = 1u << 20
+	};
 	struct err e;
 
 	if (kv_open(&kvo, &f->kv, &e) != ST_OK)
 		fail_msg("%s", e.text);
 	OK(store_open(f->kv, &f->clock, &f->store, &e));
-	f->auth = auth_new(f->store, &(struct auth_options){ .clock = &f->clock, .argon2_kib = 8, .argon2_passes = 1 });
+	f->auth = auth_new(f->store, &(struct auth_options){ .clock = &f->clock,
+							     .argon2_kib = 8,
+							     .argon2_passes = 1 });
 	f->workers = worker_new(&(struct worker_options){ .clock = &f->clock });
-	f->ctx = (struct pop3_ctx){ .store = f->store, .auth = f->auth, .hostname = SL("mail.example.org") };
+	f->ctx = (struct pop3_ctx){ .store = f->store,
+				    .auth = f->auth,
+				    .hostname = SL("mail.example.org") };
 }
 
 static void close_all(struct fix *f)
@@ -137,12 +143,14 @@ static void settle(struct fix *f)
 static struct conn *login(struct fix *f)
 {
 	struct conn_peer peer = { .addr = "127.0.0.1", .is_loopback = true };
-	struct conn *c = worker_connect_sim(f->workers, &pop3_service, &f->ctx, true, &peer);
+	struct conn *c =
+		worker_connect_sim(f->workers, &pop3_service, &f->ctx, true, &peer);
 
 	settle(f);
 	conn_sim_send(c, SL("AUTH PLAIN AGFubkBleGFtcGxlLm9yZwBwdw==\r\n"));
 	settle(f);
-	conn_sim_take(c, slice_find(conn_sim_received(c), SL("server ready\r\n"), 0) + 14);
+	conn_sim_take(c,
+		      slice_find(conn_sim_received(c), SL("server ready\r\n"), 0) + 14);
 	return c;
 }
 
@@ -169,7 +177,9 @@ static void all_go_in_one_transaction(void **state)
 	for (int i = 1; i <= 29; i++)
 		(void)ask(f, c, arena_fmt(&f->mem, "DELE %d\r\n", i));
 	kv_stat(f->kv, &before);
-	assert_true(slice_eq(ask(f, c, SL("QUIT\r\n")), SL("+OK mail.example.org signing off (1 messages left)\r\n")));
+	assert_true(
+		slice_eq(ask(f, c, SL("QUIT\r\n")),
+			 SL("+OK mail.example.org signing off (1 messages left)\r\n")));
 	kv_stat(f->kv, &after);
 	assert_int_equal(after.txns - before.txns, 1);
 	assert_true(conn_sim_is_closed(c));
@@ -207,7 +217,9 @@ static void ok_waits_for_the_disk(void **state)
 	assert_false(conn_sim_is_closed(c));
 	kv_pump(f->kv);
 	settle(f);
-	assert_true(slice_eq(conn_sim_received(c), SL("+OK mail.example.org signing off (2 messages left)\r\n")));
+	assert_true(
+		slice_eq(conn_sim_received(c),
+			 SL("+OK mail.example.org signing off (2 messages left)\r\n")));
 	assert_true(conn_sim_is_closed(c));
 }
 
@@ -228,7 +240,8 @@ static void a_failed_sync_is_not_ok(void **state)
 	other = login(f);
 	(void)ask(f, c, SL("DELE 1\r\n"));
 	assert_int_equal(ask(f, c, SL("QUIT\r\n")).n, 0);
-	/* a delivery in the same batch, whose body cannot be synced: the batch fails whole */
+	/* a delivery in the same batch, whose body cannot be synced: the batch fails
+	 * whole */
 	in = intake_new(f->store, 0, 1u << 20);
 	OK(intake_write(in, SL("Subject: x\r\n\r\n"), &e));
 	OK(intake_end(in, &e));
@@ -242,11 +255,15 @@ static void a_failed_sync_is_not_ok(void **state)
 	f->fails = false;
 	settle(f);
 	assert_true(told.called && told.st != ST_OK);
-	assert_true(slice_eq(conn_sim_received(c), SL("-ERR [SYS/TEMP] some deleted messages not removed\r\n")));
+	assert_true(
+		slice_eq(conn_sim_received(c),
+			 SL("-ERR [SYS/TEMP] some deleted messages not removed\r\n")));
 	assert_true(conn_sim_is_closed(c));
 	/* the store takes nothing any more: who tries next is told so too (P4) */
 	(void)ask(f, other, SL("DELE 2\r\n"));
-	assert_true(slice_eq(ask(f, other, SL("QUIT\r\n")), SL("-ERR [SYS/TEMP] some deleted messages not removed\r\n")));
+	assert_true(
+		slice_eq(ask(f, other, SL("QUIT\r\n")),
+			 SL("-ERR [SYS/TEMP] some deleted messages not removed\r\n")));
 	assert_true(conn_sim_is_closed(other));
 }
 
@@ -261,7 +278,9 @@ static void quit_without_marks_touches_no_disk(void **state)
 	(void)ask(f, c, SL("DELE 1\r\n"));
 	(void)ask(f, c, SL("RSET\r\n"));
 	syncs = f->syncs;
-	assert_true(slice_eq(ask(f, c, SL("QUIT\r\n")), SL("+OK mail.example.org signing off (2 messages left)\r\n")));
+	assert_true(
+		slice_eq(ask(f, c, SL("QUIT\r\n")),
+			 SL("+OK mail.example.org signing off (2 messages left)\r\n")));
 	assert_int_equal(f->syncs, syncs);
 }
 

@@ -21,7 +21,8 @@ static const struct {
 	{ S("H: 1\r\n\r\none\r\ntwo\r\n"), S("H: 1\r\n\r\none\r\ntwo\r\n.\r\n"), 3 },
 	{ S("H: 1\r\n\r\none\r\ntwo"), S("H: 1\r\n\r\none\r\ntwo\r\n.\r\n"), 9 },
 	{ S("H: 1\r\n\r\n\r\n\r\nx\r\n"), S("H: 1\r\n\r\n\r\n.\r\n"), 1 },
-	{ S("H: 1\r\n .\r\n.: x\r\n\r\n.x\r\ny\r\n"), S("H: 1\r\n .\r\n..: x\r\n\r\n..x\r\n.\r\n"), 1 },
+	{ S("H: 1\r\n .\r\n.: x\r\n\r\n.x\r\ny\r\n"),
+	  S("H: 1\r\n .\r\n..: x\r\n\r\n..x\r\n.\r\n"), 1 },
 	{ S("H: no body\r\n"), S("H: no body\r\n.\r\n"), 0 },
 	{ S("\r\nno header\r\n"), S("\r\n.\r\n"), 0 },
 	{ S(""), S(".\r\n"), 0 },
@@ -29,7 +30,9 @@ static const struct {
 
 static void run(size_t i, size_t cut1, size_t cut2)
 {
-	struct pop3_stuff s = { .is_top = cases[i].top >= 0, .lines = (uint32_t)(cases[i].top < 0 ? 0 : cases[i].top) };
+	struct pop3_stuff s = { .is_top = cases[i].top >= 0,
+				.lines =
+					(uint32_t)(cases[i].top < 0 ? 0 : cases[i].top) };
 	slice in = cases[i].in;
 	AUTO_BUF out;
 
@@ -39,7 +42,8 @@ static void run(size_t i, size_t cut1, size_t cut2)
 	pop3_stuff_add(&s, slice_from(in, cut2), &out);
 	pop3_stuff_end(&s, &out);
 	if (!slice_eq(buf_slice(&out), cases[i].want))
-		fail_msg("case %zu cut at %zu and %zu: %.*s", i, cut1, cut2, FMT(buf_slice(&out)));
+		fail_msg("case %zu cut at %zu and %zu: %.*s", i, cut1, cut2,
+			 FMT(buf_slice(&out)));
 }
 
 static void the_same_wherever_it_is_cut(void **state)
@@ -58,7 +62,9 @@ static void a_client_gets_the_message_back(void **state)
 
 	(void)state;
 	for (int round = 0; round < 2000; round++) {
-		static const char *const parts[] = { ".", "a", "\r\n", "..", " ", "\r\n.\r\n", "xyz", "\r\n\r\n" };
+		static const char *const parts[] = {
+			".", "a", "\r\n", "..", " ", "\r\n.\r\n", "xyz", "\r\n\r\n"
+		};
 		AUTO_BUF in, out, back;
 		struct pop3_stuff s = { 0 };
 		slice rest;
