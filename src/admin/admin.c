@@ -55,7 +55,8 @@ slice admin_option(const json_t *options, const char *name)
 json_t *admin_text(slice s)
 {
 	if (utf8_is_valid(s))
-		return json_stringn(s.p, s.n);
+		return json_stringn(s.n > 0 ? s.p : "",
+				    s.n); /* NULL would give no value at all */
 	AUTO_BUF b;
 	buf_init(&b, 4 * s.n + 4);
 	for (size_t at = 0; at < s.n;) {

@@ -40,9 +40,16 @@ static enum status make_verifier(const struct admin_ctx *ctx, const json_t *opti
 	return st;
 }
 
-static json_t *address_result(slice address, slice made_password)
+/* The address as it is kept, whatever way it was written in the request. */
+static json_t *account_result(const struct admin_ctx *ctx, slice address,
+			      slice made_password, struct err *e)
 {
-	json_t *r = json_pack("{s:o}", "address", admin_text(address));
+	AUTO_ARENA a;
+	arena_init(&a);
+	struct store_account acct;
+	if (store_account_get(ctx->store, address, &a, &acct, e) != ST_OK)
+		return NULL;
+	json_t *r = json_pack("{s:o}", "address", admin_text(acct.address));
 	if (made_password.n > 0)
 		json_object_set_new(r, "password", admin_text(made_password));
 	return r;
@@ -65,7 +72,7 @@ static json_t *add(const struct admin_ctx *ctx, const json_t *args, const json_t
 		return NULL;
 	if (store_account_add(ctx->store, address, verifier, &id, e) != ST_OK)
 		return NULL;
-	return address_result(address, made);
+	return account_result(ctx, address, made, e);
 }
 
 static json_t *passwd(const struct admin_ctx *ctx, const json_t *args,
@@ -82,7 +89,7 @@ static json_t *passwd(const struct admin_ctx *ctx, const json_t *args,
 	if (store_account_set_verifier(ctx->store, address, verifier, e) != ST_OK)
 		return NULL;
 	kick_account(ctx, acct.id); /* whoever holds the old password is out */
-	return address_result(address, made);
+	return account_result(ctx, address, made, e);
 }
 
 static json_t *rename_user(const struct admin_ctx *ctx, const json_t *args,
@@ -92,7 +99,7 @@ static json_t *rename_user(const struct admin_ctx *ctx, const json_t *args,
 	slice from = admin_arg(args, 0), to = admin_arg(args, 1);
 	if (store_account_rename(ctx->store, from, to, e) != ST_OK)
 		return NULL;
-	return address_result(to, SL(""));
+	return account_result(ctx, to, SL(""), e);
 }
 
 static json_t *set_disabled(const struct admin_ctx *ctx, const json_t *args,
@@ -108,7 +115,7 @@ static json_t *set_disabled(const struct admin_ctx *ctx, const json_t *args,
 		return NULL;
 	if (disabled)
 		kick_account(ctx, acct.id);
-	return address_result(address, SL(""));
+	return account_result(ctx, address, SL(""), e);
 }
 
 static json_t *disable(const struct admin_ctx *ctx, const json_t *args,
@@ -162,7 +169,7 @@ static json_t *remove_user(const struct admin_ctx *ctx, const json_t *args,
 	if (store_account_remove(ctx->store, address, e) != ST_OK)
 		return NULL;
 	kick_account(ctx, acct.id);
-	return address_result(address, SL(""));
+	return json_pack("{s:o}", "address", admin_text(acct.address));
 }
 
 const struct admin_verb admin_user_add = {
