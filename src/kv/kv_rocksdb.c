@@ -5,6 +5,7 @@
  * (the C API has no Resume), reads go on from the open handle and the next batch reopens it in place; `use` keeps
  * readers out of that moment. */
 #include "base/alloc.h"
+#include "base/io.h"
 #include "kv/kv_engine.h"
 #include <pthread.h>
 #include <rocksdb/c.h>
@@ -31,7 +32,8 @@ struct kv_iter {
 	bool reverse;
 };
 
-#define BATCH_KEPT (8u << 20) /* a larger write batch gives its memory back */
+#define REOPEN_ROOM (4u << 20)
+#define BATCH_KEPT  (8u << 20) /* a larger write batch gives its memory back */
 
 /* Status texts are all the C API has; only these two distinctions matter. */
 static enum status fail(struct err *e, char *text, const char *what)
@@ -164,11 +166,30 @@ static void batch_drop(struct kv_engine *en)
 	r->batch_bytes = 0;
 }
 
+/* Recovery writes the memtables out. Without room for that the old handle stays, and with it the reads. */
+static enum status has_room(struct rocks *r, struct err *e)
+{
+	uint64_t need = 0, left;
+	enum status st = io_free_bytes(r->dir, &left, e);
+
+	if (st != ST_OK)
+		return st;
+	if (r->db)
+		rocksdb_property_int(r->db, "rocksdb.cur-size-all-mem-tables", &need);
+	if (left < need + REOPEN_ROOM)
+		return err_set(e, ERR_DISK_FULL,
+			       "the disk is full: the metadata needs %llu MB",
+			       (unsigned long long)((need + REOPEN_ROOM) >> 20));
+	return ST_OK;
+}
+
 static enum status reopen(struct rocks *r, struct err *e)
 {
 	char *text = NULL;
-	enum status st = ST_OK;
+	enum status st = has_room(r, e);
 
+	if (st != ST_OK)
+		return st;
 	pthread_rwlock_wrlock(&r->use);
 	if (r->db)
 		rocksdb_close(r->db);
@@ -193,6 +214,8 @@ static enum status batch_write(struct kv_engine *en, struct err *e)
 			e->code = ERR_STOPPED;
 		return err_status(e->code);
 	}
+	rocksdb_set_perf_level(
+		rocksdb_disable); /* of this thread: nobody reads the counts */
 	/* The committer alone changes db, so it reads it without the lock. */
 	rocksdb_write(r->db, r->write, r->batch, &text);
 	batch_drop(en);

@@ -7,6 +7,7 @@
 #include "kv/kv_internal.h"
 #include "base/alloc.h"
 #include "base/io.h"
+#include <fcntl.h>
 #include <lz4.h>
 
 #define TRY_LZ4_FROM   128u
@@ -134,10 +135,11 @@ static bool spill(struct kv_upload *u, slice header, slice body)
 	struct kv_seg *seg;
 	uint64_t off;
 
+	size_t n = u->mem.n + header.n + body.n;
+
 	if (kv_disk_check(u->kv, &u->err) != ST_OK)
 		return false;
-	if (kv_seg_reserve(&u->kv->segs, u->mem.n + header.n + body.n, &seg, &off,
-			   &u->err) != ST_OK) {
+	if (kv_seg_reserve(&u->kv->segs, n, &seg, &off, &u->err) != ST_OK) {
 		if (u->err.code == ERR_STOPPED)
 			kv_stop(u->kv, &u->err);
 		return false;
@@ -145,6 +147,8 @@ static bool spill(struct kv_upload *u, slice header, slice body)
 	keep_seg(u, seg);
 	if (io_pwritev(seg->fd, iov, 3, off, &u->err) != ST_OK)
 		return false;
+	/* Only a hint: the disk starts now, so that the committer's sync does not wait for all of many uploads. */
+	(void)sync_file_range(seg->fd, (off_t)off, (off_t)n, SYNC_FILE_RANGE_WRITE);
 	for (size_t i = 0; i < u->n_ext; i++) {
 		if (u->ext[i].seg == 0) {
 			u->ext[i].seg = seg->no;
