@@ -135,7 +135,7 @@ static enum status resolve_local(struct store *s, struct arena *a,
 				 struct err *e)
 {
 	struct row_login login;
-	uint32_t account;
+	uint32_t account = 0;
 	enum status st = addr->domain.n ? directory_login(s, NULL, a, addr, &login, e)
 					: ST_NOT_FOUND;
 
