@@ -9,99 +9,13 @@ enum {
 	CLOSE_TIME = 10000,
 	LINGER_TIME = 2000,
 	LINGER_MAX = 1 << 20,
-	GATHER = 64 << 10,       /* small segments are joined to records of full size */
 	TLS_PIECE = 16 << 10,
 	WRITE_MAX = 256 << 10,
-	READ_BUDGET = 64 << 10,  /* of one connection in one turn */
-	POOLED = 3,
+	READ_SMALL = 1024,     /* after a read of less the next buffer is a smaller one */
+	READ_BUDGET = 64 << 10 /* of one connection in one turn */
 };
-static const uint32_t class_size[POOLED] = { 4 << 10, 16 << 10, 64 << 10 };
-static const uint32_t class_keep[POOLED] = { 256, 64, 32 };
+/* --- life ------------------------------------------------------------------------- */
 
-/* What a loop keeps for its connections. */
-struct conn_table {
-	struct loop *loop;
-	struct conn **slots;
-	uint32_t *gens, *unused;
-	uint32_t n, cap, n_unused;
-	char *pool[POOLED];        /* a chain: the first word of a free buffer points to the next */
-	uint32_t pooled[POOLED];
-	char *gather;
-};
-
-/* --- the table ----------------------------------------------------------------------------------------------- */
-
-static void table_done(void *p)
-{
-	struct conn_table *t = p;
-	uint32_t i;
-
-	for (i = 0; i < t->n; i++)
-		if (t->slots[i])
-			conn_kill(t->slots[i], "shutdown");
-	while (loop_step(t->loop)) /* tells the owners */
-		;
-	for (i = 0; i < t->n; i++)
-		if (t->slots[i])
-			conn_destroy(t->slots[i]);
-	for (i = 0; i < POOLED; i++) {
-		while (t->pool[i]) {
-			char *b = t->pool[i];
-
-			memcpy(&t->pool[i], b, sizeof(char *));
-			mem_free(b);
-		}
-	}
-	mem_free(t->gather);
-	mem_free(t->slots);
-	mem_free(t->gens);
-	mem_free(t->unused);
-	mem_free(t);
-}
-
-static struct conn_table *table_of(struct loop *l)
-{
-	struct conn_table *t = loop_attached(l);
-
-	if (!t) {
-		t = mem_new(sizeof(*t));
-		t->loop = l;
-		loop_attach(l, t, table_done);
-	}
-	return t;
-}
-
-static void table_add(struct conn *c)
-{
-	struct conn_table *t = table_of(c->loop);
-
-	if (t->n_unused == 0 && t->n == t->cap) {
-		t->cap = t->cap ? t->cap * 2 : 64;
-		t->slots = mem_grow(t->slots, t->cap, sizeof(*t->slots));
-		t->gens = mem_grow(t->gens, t->cap, sizeof(*t->gens));
-		t->unused = mem_grow(t->unused, t->cap, sizeof(*t->unused));
-	}
-	if (t->n_unused) {
-		c->id.slot = t->unused[--t->n_unused];
-	} else {
-		c->id.slot = t->n++;
-		t->gens[c->id.slot] = 0;
-	}
-	c->id.gen = ++t->gens[c->id.slot];
-	t->slots[c->id.slot] = c;
-}
-
-struct conn *conn_by_id(struct loop *l, conn_id id)
-{
-	struct conn_table *t = loop_attached(l);
-	struct conn *c = t && id.slot < t->n ? t->slots[id.slot] : NULL;
-
-	return c && c->id.gen == id.gen && c->state < CONN_LINGER ? c : NULL;
-}
-
-/* --- life ---------------------------------------------------------------------------------------------------- */
-
-static void in_free(struct conn *c);
 static void conn_task(struct task *t);
 static void on_fd(struct watch *w, int what);
 static void on_close_timer(struct timer *t);
@@ -116,7 +30,7 @@ struct conn *conn_make(struct loop *l, const struct conn_peer *peer)
 	c->watch.fd = -1;
 	c->task.fn = conn_task;
 	c->timer.fn = on_close_timer;
-	table_add(c);
+	conn_table_add(c);
 	return c;
 }
 
@@ -169,7 +83,7 @@ void conn_kill(struct conn *c, const char *why)
 	timer_clear(c->loop, &c->timer);
 	out_done(&c->out);
 	if (!c->held)
-		in_free(c);
+		conn_in_free(c);
 	if (!c->step_out)
 		conn_release_io(c);
 	conn_schedule(c);
@@ -177,12 +91,9 @@ void conn_kill(struct conn *c, const char *why)
 
 void conn_destroy(struct conn *c)
 {
-	struct conn_table *t = table_of(c->loop);
-
-	t->slots[c->id.slot] = NULL;
-	t->unused[t->n_unused++] = c->id.slot;
+	conn_table_drop(c);
 	conn_release_io(c);
-	in_free(c);
+	conn_in_free(c);
 	if (c->sim) {
 		buf_done(&c->sim->in);
 		buf_done(&c->sim->out);
@@ -202,7 +113,8 @@ static void tell_closed(struct conn *c)
 
 static void destroy_when_free(struct conn *c)
 {
-	if (c->state == CONN_DEAD && c->told_closed && !c->task_posted && !c->step_out && !c->held && !c->sim)
+	if (c->state == CONN_DEAD && c->told_closed && !c->task_posted && !c->step_out &&
+	    !c->held && !c->sim)
 		conn_destroy(c);
 }
 
@@ -217,82 +129,11 @@ void conn_unhold(struct conn *c)
 	assert(loop_is_mine(c->loop) && c->held);
 	c->held = false;
 	if (c->state != CONN_OPEN && c->state != CONN_TLS_START)
-		in_free(c);
+		conn_in_free(c);
 	destroy_when_free(c);
 }
 
-/* --- input --------------------------------------------------------------------------------------------------- */
-
-static char *in_take(struct conn *c, uint32_t class)
-{
-	struct conn_table *t = table_of(c->loop);
-	char *b = t->pool[class];
-
-	c->in_cap = class_size[class];
-	if (!b)
-		return mem_grow(NULL, class_size[class], 1);
-	memcpy(&t->pool[class], b, sizeof(char *));
-	t->pooled[class]--;
-	return b;
-}
-
-static void in_give(struct conn *c, char *b, uint32_t cap)
-{
-	struct conn_table *t = table_of(c->loop);
-	uint32_t i;
-
-	for (i = 0; i < POOLED; i++) {
-		if (cap == class_size[i] && t->pooled[i] < class_keep[i]) {
-			memcpy(b, &t->pool[i], sizeof(char *));
-			t->pool[i] = b;
-			t->pooled[i]++;
-			return;
-		}
-	}
-	mem_free(b);
-}
-
-static void in_free(struct conn *c)
-{
-	if (c->in)
-		in_give(c, c->in, c->in_cap);
-	c->in = NULL;
-	c->in_off = c->in_n = c->in_cap = 0;
-}
-
-/* Room behind the bytes that wait: moves them to the front, or to a larger buffer. False at in_max. */
-static bool in_reserve(struct conn *c)
-{
-	char *old = c->in;
-	uint32_t old_cap = c->in_cap, i;
-
-	if (c->in_n >= c->in_max)
-		return false;
-	if (!old) {
-		c->in = in_take(c, c->in_class);
-		return true;
-	}
-	if (c->in_off + c->in_n < c->in_cap)
-		return true;
-	if (c->in_off && (c->in_off >= c->in_cap / 2 || c->in_cap >= c->in_max)) {
-		memmove(c->in, c->in + c->in_off, c->in_n);
-		c->in_off = 0;
-		return true;
-	}
-	for (i = 0; i < POOLED && class_size[i] <= old_cap; i++)
-		;
-	if (i < POOLED) {
-		c->in = in_take(c, i);
-		c->in_class = (uint8_t)i;
-	} else {
-		c->in_cap = old_cap * 2;
-		c->in = mem_grow(NULL, c->in_cap, 1);
-	}
-	memcpy(c->in, old + c->in_off, c->in_n);
-	c->in_off = 0;
-	in_give(c, old, old_cap);
-	return true;
-}
+/* --- input ------------------------------------------------------------------------ */
 
 slice conn_input(struct conn *c)
 {
@@ -307,7 +148,7 @@ void conn_consume(struct conn *c, size_t n)
 	c->in_off += (uint32_t)n;
 	c->in_n -= (uint32_t)n;
 	if (!c->in_n)
-		in_free(c);
+		conn_in_free(c);
 }
 
 bool conn_input_eof(const struct conn *c)
@@ -315,7 +156,8 @@ bool conn_input_eof(const struct conn *c)
 	return c->eof;
 }
 
-/* One read of what the peer sent: > 0 bytes, 0 for "later", -1 when the connection has ended or died. */
+/* One read of what the peer sent: > 0 bytes, 0 for "later", -1 when the connection has
+ * ended or died. */
 static int64_t read_some(struct conn *c, void *dst, size_t n)
 {
 	size_t got = 0;
@@ -389,8 +231,10 @@ static void conn_read(struct conn *c)
 	while (c->state == CONN_OPEN && c->want && !c->eof) {
 		size_t room;
 
-		if (!in_reserve(c) || budget <= 0) {
-			c->read_again = c->ssl != NULL; /* it may hold bytes that epoll does not know of */
+		if (!conn_in_reserve(c) || budget <= 0) {
+			c->read_again =
+				c->ssl !=
+				NULL; /* it may hold bytes that epoll does not know of */
 			break;
 		}
 		room = c->in_cap - c->in_off - c->in_n;
@@ -409,10 +253,10 @@ static void conn_read(struct conn *c)
 		c->eof = true;
 	if (c->state == CONN_DEAD)
 		return;
-	if (c->in_class && c->in_n < class_size[0] / 4)
+	if (c->in_class && c->in_n < READ_SMALL)
 		c->in_class--;
 	if (c->in && !c->in_n)
-		in_free(c);
+		conn_in_free(c);
 	if (c->read_again && c->want && c->in_n < c->in_max)
 		conn_schedule(c);
 	update_watch(c);
@@ -427,12 +271,13 @@ void conn_want_input(struct conn *c, bool want, size_t max)
 		return;
 	c->want = want;
 	c->in_max = max > (1u << 30) ? 1u << 30 : (uint32_t)max;
-	if (want && c->in_n < c->in_max && (c->read_again || (c->sim && conn_sim_has_input(c))))
+	if (want && c->in_n < c->in_max &&
+	    (c->read_again || (c->sim && conn_sim_has_input(c))))
 		conn_schedule(c);
 	update_watch(c);
 }
 
-/* --- output -------------------------------------------------------------------------------------------------- */
+/* --- output ----------------------------------------------------------------------- */
 
 static int64_t write_plain(struct conn *c)
 {
@@ -457,17 +302,16 @@ static int64_t write_tls(struct conn *c)
 	size_t len = iov[0].iov_len, put = 0;
 
 	if (len < TLS_PIECE && n > 1) {
-		struct conn_table *t = table_of(c->loop);
+		char *joined = conn_gather(c->loop);
 
-		if (!t->gather)
-			t->gather = mem_grow(NULL, GATHER, 1);
-		for (i = 0, len = 0; i < n && len < GATHER; i++) {
-			size_t m = iov[i].iov_len < GATHER - len ? iov[i].iov_len : GATHER - len;
+		for (i = 0, len = 0; i < n && len < CONN_GATHER; i++) {
+			size_t m = iov[i].iov_len < CONN_GATHER - len ? iov[i].iov_len
+								      : CONN_GATHER - len;
 
-			memcpy(t->gather + len, iov[i].iov_base, m);
+			memcpy(joined + len, iov[i].iov_base, m);
 			len += m;
 		}
-		p = t->gather;
+		p = joined;
 	}
 	switch (tls_io_write(c->ssl, p, len > WRITE_MAX ? WRITE_MAX : len, &put)) {
 	case TLS_IO_OK:
@@ -540,14 +384,15 @@ struct out *conn_out(struct conn *c)
 	return &c->out;
 }
 
-/* --- TLS ----------------------------------------------------------------------------------------------------- */
+/* --- TLS -------------------------------------------------------------------------- */
 
 void conn_start_tls(struct conn *c, struct tls_store *s, slice service, slice alpn)
 {
 	assert(loop_is_mine(c->loop));
 	if (c->state != CONN_OPEN || c->is_tls)
 		return;
-	/* Bytes that came in the clear must never be taken for protected ones (HAZARDS 5). */
+	/* Bytes that came in the clear must never be taken for protected ones (HAZARDS
+	 * 5). */
 	if (c->in_n || c->out.head || (c->sim && conn_sim_has_input(c))) {
 		conn_kill(c, "plaintext behind starttls");
 		return;
@@ -586,7 +431,8 @@ void conn_handshake_done(struct conn *c, int result)
 	case TLS_IO_OK:
 		c->state = CONN_OPEN;
 		c->is_tls = true;
-		c->read_again = true; /* the first command may have come with the last handshake message */
+		/* The first command may have come with the last handshake message. */
+		c->read_again = true;
 		tls_ctx_unref(c->tls_ctx);
 		c->tls_ctx = NULL;
 		n = tls_io_text(c->ssl, text, sizeof(text));
@@ -620,7 +466,7 @@ slice conn_tls_text(const struct conn *c)
 	return slice_str(c->tls_text);
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------- */
 
 static void linger(struct conn *c)
 {
@@ -641,8 +487,9 @@ static void linger(struct conn *c)
 	}
 }
 
-/* Everything is written: our FIN, then the peer's is waited for, so that unread input does not turn into a reset
- * that would take the last answer with it. The owner is told at once. */
+/* Everything is written: our FIN, then the peer's is waited for, so that unread input
+ * does not turn into a reset that would take the last answer with it. The owner is told
+ * at once. */
 static void finish_close(struct conn *c)
 {
 	if (c->sim || c->eof) {
@@ -685,7 +532,7 @@ void conn_close(struct conn *c)
 		return;
 	c->state = CONN_CLOSING;
 	if (!c->held)
-		in_free(c);
+		conn_in_free(c);
 	timer_set(c->loop, &c->timer, CLOSE_TIME);
 	if (!c->blocked)
 		write_out(c);
@@ -699,7 +546,7 @@ void conn_abort(struct conn *c)
 	conn_kill(c, "aborted");
 }
 
-/* --- events -------------------------------------------------------------------------------------------------- */
+/* --- events ----------------------------------------------------------------------- */
 
 static void start_step(struct conn *c)
 {
@@ -727,7 +574,8 @@ static void on_fd(struct watch *w, int what)
 	default:
 		return;
 	}
-	if ((what & LOOP_WRITE) && write_out(c) && (c->state == CONN_OPEN || c->state == CONN_CLOSING))
+	if ((what & LOOP_WRITE) && write_out(c) &&
+	    (c->state == CONN_OPEN || c->state == CONN_CLOSING))
 		c->ops->drained(c);
 	if (c->state == CONN_OPEN && ((what & LOOP_READ) || c->read_wants_write))
 		conn_read(c);
@@ -762,7 +610,7 @@ static void conn_task(struct task *t)
 		conn_read(c);
 }
 
-/* --- what others ask ----------------------------------------------------------------------------------------- */
+/* --- what others ask -------------------------------------------------------------- */
 
 void *conn_owner(const struct conn *c)
 {

@@ -46,6 +46,15 @@ struct conn {
 	struct conn_peer peer;
 };
 
+enum { CONN_GATHER = 64 << 10 }; /* small segments are joined to TLS records of full size */
+
+/* conn_table.c */
+void conn_table_add(struct conn *c);
+void conn_table_drop(struct conn *c);
+char *conn_gather(struct loop *l);     /* CONN_GATHER bytes, the loop's */
+bool conn_in_reserve(struct conn *c);  /* room behind the bytes that wait; false at in_max */
+void conn_in_free(struct conn *c);
+
 struct conn *conn_make(struct loop *l, const struct conn_peer *peer);
 struct conn *conn_new_fd(struct loop *l, int fd, const struct conn_peer *peer);
 void conn_started(struct conn *c, const struct conn_ops *ops);

@@ -5,7 +5,8 @@
 #include <sys/uio.h>
 
 struct conn *conn_new_sim(struct loop *l, const struct conn_peer *peer,
-			  const struct conn_ops *(*accept)(void *, struct conn *), void *ctx)
+			  const struct conn_ops *(*accept)(void *, struct conn *),
+			  void *ctx)
 {
 	struct conn *c = conn_make(l, peer);
 

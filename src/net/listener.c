@@ -10,8 +10,8 @@
 
 enum {
 	BACKLOG = 1024,
-	ACCEPT_MAX = 16,  /* in one turn of a loop */
-	PAUSE = 100       /* ms without accepting when descriptors have run out (P4) */
+	ACCEPT_MAX = 16, /* in one turn of a loop */
+	PAUSE = 100	 /* ms without accepting when descriptors have run out (P4) */
 };
 
 struct listener_loop {
@@ -33,9 +33,10 @@ struct listener {
 	struct listener_loop loops[];
 };
 
-/* --- addresses ----------------------------------------------------------------------------------------------- */
+/* --- addresses -------------------------------------------------------------------- */
 
-static void address_text(const struct sockaddr_storage *sa, char *dst, size_t n, uint16_t *port, unsigned char ip[16])
+static void address_text(const struct sockaddr_storage *sa, char *dst, size_t n,
+			 uint16_t *port, unsigned char ip[16])
 {
 	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
 
@@ -58,7 +59,8 @@ static void address_text(const struct sockaddr_storage *sa, char *dst, size_t n,
 		inet_ntop(AF_INET6, ip, dst, (socklen_t)n);
 }
 
-void conn_peer_from(struct conn_peer *p, const struct sockaddr_storage *remote, const struct sockaddr_storage *local)
+void conn_peer_from(struct conn_peer *p, const struct sockaddr_storage *remote,
+		    const struct sockaddr_storage *local)
 {
 	static const unsigned char loopback6[16] = { [15] = 1 };
 	unsigned char ip[16];
@@ -74,7 +76,7 @@ void conn_peer_from(struct conn_peer *p, const struct sockaddr_storage *remote, 
 	memcpy(p->net, ip, 16);
 }
 
-/* --- accepting ----------------------------------------------------------------------------------------------- */
+/* --- accepting -------------------------------------------------------------------- */
 
 static void take(struct listener_loop *ll, int fd, const struct sockaddr_storage *remote)
 {
@@ -108,14 +110,16 @@ static void on_accept(struct watch *w, int what)
 
 		if (atomic_load_explicit(&ll->of->closing, memory_order_relaxed))
 			return;
-		fd = accept4(w->fd, (struct sockaddr *)&sa, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		fd = accept4(w->fd, (struct sockaddr *)&sa, &n,
+			     SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
 			take(ll, fd, &sa);
 			continue;
 		}
 		if (errno == EINTR || errno == ECONNABORTED)
 			continue;
-		if (errno != EAGAIN) { /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the queue can wait */
+		if (errno !=
+		    EAGAIN) { /* EMFILE, ENFILE, ENOBUFS, ENOMEM: the queue can wait */
 			watch_want(ll->loop, w, 0);
 			timer_set(ll->loop, &ll->pause, PAUSE);
 		}
@@ -151,9 +155,10 @@ static void stop_on_loop(struct task *t)
 	}
 }
 
-/* --- opening ------------------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------- */
 
-static bool address_parse(const char *addr, uint16_t port, struct sockaddr_storage *sa, socklen_t *n)
+static bool address_parse(const char *addr, uint16_t port, struct sockaddr_storage *sa,
+			  socklen_t *n)
 {
 	struct sockaddr_in *in = (struct sockaddr_in *)sa;
 	struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)sa;
@@ -174,7 +179,8 @@ static bool address_parse(const char *addr, uint16_t port, struct sockaddr_stora
 	return false;
 }
 
-static int bind_and_listen(const char *addr, uint16_t port, uint16_t *out_port, struct err *e)
+static int bind_and_listen(const char *addr, uint16_t port, uint16_t *out_port,
+			   struct err *e)
 {
 	struct sockaddr_storage sa;
 	socklen_t n;
@@ -187,7 +193,8 @@ static int bind_and_listen(const char *addr, uint16_t port, uint16_t *out_port, 
 	}
 	fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
-		err_set(e, ERR_IO, "socket for %s port %u: %s", addr, port, strerror(errno));
+		err_set(e, ERR_IO, "socket for %s port %u: %s", addr, port,
+			strerror(errno));
 		return -1;
 	}
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
@@ -196,17 +203,20 @@ static int bind_and_listen(const char *addr, uint16_t port, uint16_t *out_port, 
 		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
 	if (bind(fd, (struct sockaddr *)&sa, n) < 0 || listen(fd, BACKLOG) < 0 ||
 	    getsockname(fd, (struct sockaddr *)&sa, &n) < 0) {
-		err_set(e, ERR_IO, "listen on %s port %u: %s", addr, port, strerror(errno));
+		err_set(e, ERR_IO, "listen on %s port %u: %s", addr, port,
+			strerror(errno));
 		close(fd);
 		return -1;
 	}
-	*out_port = ntohs(sa.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&sa)->sin6_port :
-						     ((struct sockaddr_in *)&sa)->sin_port);
+	*out_port = ntohs(sa.ss_family == AF_INET6
+				  ? ((struct sockaddr_in6 *)&sa)->sin6_port
+				  : ((struct sockaddr_in *)&sa)->sin_port);
 	return fd;
 }
 
-enum status listener_open(struct loop **loops, size_t n, const char *addr, uint16_t port, conn_accept_fn fn, void *ctx,
-			  struct listener **out, struct err *e)
+enum status listener_open(struct loop **loops, size_t n, const char *addr, uint16_t port,
+			  conn_accept_fn fn, void *ctx, struct listener **out,
+			  struct err *e)
 {
 	struct listener *l;
 	uint16_t real_port;

@@ -13,20 +13,20 @@ struct loop {
 	struct event_base *base; /* NULL in sim */
 	int wake_fd;
 	struct event wake_ev, time_ev;
-	int64_t time_set_ms;     /* what time_ev is armed for; 0: not armed */
+	int64_t time_set_ms;	      /* what time_ev is armed for; 0: not armed */
 	_Atomic(struct task *) posts; /* newest first */
 	_Atomic bool stop;
 	_Atomic bool has_thread;
 	_Atomic pthread_t thread;
-	int64_t now_ms;          /* of this turn; 0: to be asked for */
-	struct timer **heap;     /* heap[1] is due first */
+	int64_t now_ms;	     /* of this turn; 0: to be asked for */
+	struct timer **heap; /* heap[1] is due first */
 	size_t timers, heap_cap;
 	void *attached;
 	void (*attached_done)(void *p);
 };
 
-/* What watch.ev points at. READ stays registered when nobody wants it until bytes really come: a connection that
- * stops reading for the length of one job costs no epoll_ctl. */
+/* What watch.ev points at. READ stays registered when nobody wants it until bytes really
+ * come: a connection that stops reading for the length of one job costs no epoll_ctl. */
 struct watch_ev {
 	struct event ev;
 	struct loop *l;
@@ -37,7 +37,8 @@ bool loop_is_mine(const struct loop *l)
 {
 	if (!atomic_load_explicit(&l->has_thread, memory_order_acquire))
 		return true;
-	return pthread_equal(atomic_load_explicit(&l->thread, memory_order_relaxed), pthread_self());
+	return pthread_equal(atomic_load_explicit(&l->thread, memory_order_relaxed),
+			     pthread_self());
 }
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
@@ -75,8 +76,9 @@ struct loop *loop_new(const struct clock *clock)
 	struct loop *l = loop_make(clock);
 	struct event_config *cfg = event_config_new();
 
-	/* Only the loop's thread touches the base: no locks. No changelist either: it would speak of a descriptor after
-	 * it was closed, when another loop may have it already. */
+	/* Only the loop's thread touches the base: no locks. No changelist either: it
+	 * would speak of a descriptor after it was closed, when another loop may have it
+	 * already. */
 	event_config_set_flag(cfg, EVENT_BASE_FLAG_NOLOCK);
 	l->base = event_base_new_with_config(cfg);
 	event_config_free(cfg);
@@ -96,7 +98,8 @@ struct loop *loop_new_sim(struct clock *virtual_clock)
 
 static bool run_posts(struct loop *l)
 {
-	struct task *t = atomic_exchange_explicit(&l->posts, NULL, memory_order_acquire), *fifo = NULL, *next;
+	struct task *t = atomic_exchange_explicit(&l->posts, NULL, memory_order_acquire),
+		    *fifo = NULL, *next;
 	bool any = t != NULL;
 
 	for (; t; t = next) {
@@ -158,7 +161,7 @@ int64_t loop_mono_ms(const struct loop *cl)
 	return l->now_ms;
 }
 
-/* --- posts --------------------------------------------------------------------------------------------------- */
+/* --- posts ------------------------------------------------------------------------ */
 
 static void wake(struct loop *l)
 {
@@ -174,14 +177,17 @@ void loop_post(struct loop *l, struct task *t)
 
 	do
 		t->next = old;
-	while (!atomic_compare_exchange_weak_explicit(&l->posts, &old, t, memory_order_release,
-						      memory_order_relaxed));
-	/* Whoever posts on the empty list wakes; the loop looks at the list itself before it sleeps. */
-	if (!old && l->base && atomic_load_explicit(&l->has_thread, memory_order_acquire) && !loop_is_mine(l))
+	while (!atomic_compare_exchange_weak_explicit(
+		&l->posts, &old, t, memory_order_release, memory_order_relaxed));
+	/* Whoever posts on the empty list wakes; the loop looks at the list itself before
+	 * it sleeps. */
+	if (!old && l->base &&
+	    atomic_load_explicit(&l->has_thread, memory_order_acquire) &&
+	    !loop_is_mine(l))
 		wake(l);
 }
 
-/* --- timers: a binary heap ----------------------------------------------------------------------------------- */
+/* --- timers: a binary heap -------------------------------------------------------- */
 
 static void heap_put(struct loop *l, size_t pos, struct timer *t)
 {
@@ -256,14 +262,15 @@ static bool run_timers(struct loop *l)
 	return any;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------- */
 
 static void arm_time(struct loop *l)
 {
 	struct timeval tv;
 	int64_t ms;
 
-	/* Armed too early costs one empty turn, so a timer that moved away changes nothing. */
+	/* Armed too early costs one empty turn, so a timer that moved away changes
+	 * nothing. */
 	if (!l->timers || (l->time_set_ms && l->time_set_ms <= l->heap[1]->at_ms))
 		return;
 	ms = l->heap[1]->at_ms - loop_mono_ms(l);
@@ -285,7 +292,8 @@ void loop_run(struct loop *l)
 
 		arm_time(l);
 		l->now_ms = 0; /* asked for again by the first callback that wants it */
-		event_base_loop(l->base, busy ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+		event_base_loop(l->base,
+				busy ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
 		run_posts(l);
 		run_timers(l);
 	}
@@ -312,7 +320,7 @@ int64_t loop_next_timer_us(struct loop *l)
 	return l->timers ? l->heap[1]->at_ms * 1000 : INT64_MAX;
 }
 
-/* --- descriptors --------------------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------ */
 
 static void on_event(evutil_socket_t fd, short what, void *arg);
 

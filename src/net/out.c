@@ -9,11 +9,11 @@ enum seg_kind { SEG_STATIC, SEG_HEAP, SEG_OWNED, SEG_BLOB };
 struct out_seg {
 	struct out_seg *next;
 	enum seg_kind kind;
-	uint32_t cap;             /* SEG_HEAP: bytes behind the header */
-	uint64_t off, n;          /* still to be written; off counts from p, or in the source */
+	uint32_t cap;	 /* SEG_HEAP: bytes behind the header */
+	uint64_t off, n; /* still to be written; off counts from p, or in the source */
 	union {
-		const char *p;    /* STATIC; HEAP: own bytes */
-		char *owned;      /* OWNED: a buf's memory */
+		const char *p; /* STATIC; HEAP: own bytes */
+		char *owned;   /* OWNED: a buf's memory */
 		struct out_source *src;
 	};
 	char data[];
@@ -48,7 +48,8 @@ void out_done(struct out *o)
 
 static struct out_seg *seg_new(enum seg_kind kind, size_t cap)
 {
-	struct out_seg *s = mem_grow(NULL, 1, sizeof(*s) + cap); /* a big block is not worth zeroing */
+	struct out_seg *s = mem_grow(
+		NULL, 1, sizeof(*s) + cap); /* a big block is not worth zeroing */
 
 	memset(s, 0, sizeof(*s));
 	s->kind = kind;
@@ -83,8 +84,8 @@ void out_static(struct out *o, slice s)
 	o->bytes += s.n;
 }
 
-/* Room in the block at the end, or a new one: blocks double, so that a long answer has few segments and a short one
- * little memory. */
+/* Room in the block at the end, or a new one: blocks double, so that a long answer has
+ * few segments and a short one little memory. */
 static char *out_room(struct out *o, size_t want, size_t *got)
 {
 	struct out_seg *t = o->tail;
@@ -225,7 +226,8 @@ void out_take_ready(struct out *o, struct out *ready)
 }
 
 /* Reads the first n bytes of the BLOB s into a segment in front of it. */
-static enum status fill_one(struct out *o, struct out_seg **link, uint64_t n, struct err *e)
+static enum status fill_one(struct out *o, struct out_seg **link, uint64_t n,
+			    struct err *e)
 {
 	struct out_seg *s = *link;
 	struct out_seg *h = seg_new(SEG_HEAP, n);

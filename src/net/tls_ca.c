@@ -1,4 +1,5 @@
-/* The private CA of a first start, so that TLS works at once. Runs before anything is served. */
+/* The private CA of a first start, so that TLS works at once. Runs before anything is
+ * served. */
 #include "net/tls_ctx.h"
 #include "base/arena.h"
 #include "base/cleanup.h"
@@ -13,10 +14,10 @@
 
 enum {
 	DAY = 86400,
-	CERT_DAYS = 825,  /* what Apple's clients accept at most of a private CA */
+	CERT_DAYS = 825, /* what Apple's clients accept at most of a private CA */
 	CA_DAYS = 3650,
 	RENEW_DAYS = 30,
-	SKEW_DAYS = 1     /* a client's clock may be behind */
+	SKEW_DAYS = 1 /* a client's clock may be behind */
 };
 
 struct maker {
@@ -35,10 +36,11 @@ static enum status fail(struct err *e, const char *what)
 {
 	char why[160];
 
-	return err_set(e, ERR_CANNOT, "making the %s: %s", what, tls_error_text(why, sizeof(why)));
+	return err_set(e, ERR_CANNOT, "making the %s: %s", what,
+		       tls_error_text(why, sizeof(why)));
 }
 
-/* --- certificates -------------------------------------------------------------------------------------------- */
+/* --- certificates ----------------------------------------------------------------- */
 
 static bool add_ext(X509 *x, X509 *issuer, int nid, const char *value)
 {
@@ -71,8 +73,11 @@ static bool set_serial(X509 *x)
 
 static bool set_name(X509_NAME *n, const char *cn)
 {
-	return X509_NAME_add_entry_by_txt(n, "O", MBSTRING_UTF8, (const unsigned char *)"Facteur", -1, -1, 0) == 1 &&
-	       X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0) == 1;
+	return X509_NAME_add_entry_by_txt(n, "O", MBSTRING_UTF8,
+					  (const unsigned char *)"Facteur", -1, -1,
+					  0) == 1 &&
+	       X509_NAME_add_entry_by_txt(n, "CN", MBSTRING_UTF8,
+					  (const unsigned char *)cn, -1, -1, 0) == 1;
 }
 
 /* A version 3 certificate with key, subject, serial and dates; the rest is the caller's. */
@@ -82,8 +87,9 @@ static X509 *cert_begin(EVP_PKEY *key, const char *cn, int64_t from, int64_t to)
 
 	if (!x)
 		return NULL;
-	if (X509_set_version(x, 2) == 1 && set_serial(x) && X509_set_pubkey(x, key) == 1 &&
-	    ASN1_TIME_set(X509_getm_notBefore(x), from) && ASN1_TIME_set(X509_getm_notAfter(x), to) &&
+	if (X509_set_version(x, 2) == 1 && set_serial(x) &&
+	    X509_set_pubkey(x, key) == 1 && ASN1_TIME_set(X509_getm_notBefore(x), from) &&
+	    ASN1_TIME_set(X509_getm_notAfter(x), to) &&
 	    set_name(X509_get_subject_name(x), cn))
 		return x;
 	X509_free(x);
@@ -97,12 +103,14 @@ static bool ca_make(struct maker *m)
 	m->ca.key = EVP_EC_gen("P-256");
 	if (!m->ca.key)
 		return false;
-	x = m->ca.leaf = cert_begin(m->ca.key, "Facteur private CA", m->now_s - SKEW_DAYS * DAY,
+	x = m->ca.leaf = cert_begin(m->ca.key, "Facteur private CA",
+				    m->now_s - SKEW_DAYS * DAY,
 				    m->now_s + (int64_t)CA_DAYS * DAY);
 	return x && X509_set_issuer_name(x, X509_get_subject_name(x)) == 1 &&
 	       add_ext(x, x, NID_basic_constraints, "critical,CA:TRUE,pathlen:0") &&
 	       add_ext(x, x, NID_key_usage, "critical,keyCertSign,cRLSign") &&
-	       add_ext(x, x, NID_subject_key_identifier, "hash") && X509_sign(x, m->ca.key, EVP_sha256()) > 0;
+	       add_ext(x, x, NID_subject_key_identifier, "hash") &&
+	       X509_sign(x, m->ca.key, EVP_sha256()) > 0;
 }
 
 static bool is_ip(const char *name)
@@ -119,11 +127,14 @@ static bool add_names(X509 *x, const char *const *names, size_t n)
 	size_t i;
 
 	for (i = 0; ok && i < n; i++) {
-		GENERAL_NAME *g = a2i_GENERAL_NAME(NULL, NULL, NULL, is_ip(names[i]) ? GEN_IPADD : GEN_DNS, names[i], 0);
+		GENERAL_NAME *g = a2i_GENERAL_NAME(NULL, NULL, NULL,
+						   is_ip(names[i]) ? GEN_IPADD : GEN_DNS,
+						   names[i], 0);
 
 		ok = g && sk_GENERAL_NAME_push(list, g) > 0;
 	}
-	ok = ok && X509_add1_ext_i2d(x, NID_subject_alt_name, list, 0, X509V3_ADD_DEFAULT) == 1;
+	ok = ok &&
+	     X509_add1_ext_i2d(x, NID_subject_alt_name, list, 0, X509V3_ADD_DEFAULT) == 1;
 	GENERAL_NAMES_free(list);
 	return ok;
 }
@@ -141,26 +152,29 @@ static int64_t asn1_unix(const ASN1_TIME *t)
 
 static bool cert_make(struct maker *m, const char *const *names, size_t n)
 {
-	int64_t to = m->now_s + (int64_t)CERT_DAYS * DAY, ca_to = asn1_unix(X509_get0_notAfter(m->ca.leaf));
+	int64_t to = m->now_s + (int64_t)CERT_DAYS * DAY,
+		ca_to = asn1_unix(X509_get0_notAfter(m->ca.leaf));
 	X509 *x;
 
 	m->cert.key = EVP_EC_gen("P-256");
 	if (!m->cert.key)
 		return false;
-	x = m->cert.leaf = cert_begin(m->cert.key, strlen(names[0]) <= 64 ? names[0] : "mail server",
-				      m->now_s - SKEW_DAYS * DAY, to < ca_to ? to : ca_to);
+	x = m->cert.leaf =
+		cert_begin(m->cert.key, strlen(names[0]) <= 64 ? names[0] : "mail server",
+			   m->now_s - SKEW_DAYS * DAY, to < ca_to ? to : ca_to);
 	return x && X509_set_issuer_name(x, X509_get_subject_name(m->ca.leaf)) == 1 &&
 	       add_ext(x, m->ca.leaf, NID_basic_constraints, "critical,CA:FALSE") &&
 	       add_ext(x, m->ca.leaf, NID_key_usage, "critical,digitalSignature") &&
 	       add_ext(x, m->ca.leaf, NID_ext_key_usage, "serverAuth") &&
 	       add_ext(x, m->ca.leaf, NID_subject_key_identifier, "hash") &&
-	       add_ext(x, m->ca.leaf, NID_authority_key_identifier, "keyid:always") && add_names(x, names, n) &&
-	       X509_sign(x, m->ca.key, EVP_sha256()) > 0;
+	       add_ext(x, m->ca.leaf, NID_authority_key_identifier, "keyid:always") &&
+	       add_names(x, names, n) && X509_sign(x, m->ca.key, EVP_sha256()) > 0;
 }
 
-/* --- files --------------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------ */
 
-static enum status write_bio(struct maker *m, const char *file, BIO *b, mode_t mode, struct err *e)
+static enum status write_bio(struct maker *m, const char *file, BIO *b, mode_t mode,
+			     struct err *e)
 {
 	enum status st;
 	char *p;
@@ -171,7 +185,8 @@ static enum status write_bio(struct maker *m, const char *file, BIO *b, mode_t m
 	return st;
 }
 
-static enum status write_key(struct maker *m, const char *file, EVP_PKEY *key, struct err *e)
+static enum status write_key(struct maker *m, const char *file, EVP_PKEY *key,
+			     struct err *e)
 {
 	BIO *b = BIO_new(BIO_s_secmem());
 
@@ -193,14 +208,15 @@ static enum status write_cert(struct maker *m, const char *file, X509 *x, struct
 	return write_bio(m, file, b, 0644, e);
 }
 
-static enum status load(struct maker *m, struct tls_cert *c, const char *cert, const char *key, struct err *e)
+static enum status load(struct maker *m, struct tls_cert *c, const char *cert,
+			const char *key, struct err *e)
 {
 	struct tls_pair pair = { path(m, cert), path(m, key) };
 
 	return tls_cert_load(c, &pair, e);
 }
 
-/* --- what is needed ------------------------------------------------------------------------------------------ */
+/* --- what is needed --------------------------------------------------------------- */
 
 static enum status need_ca(struct maker *m, struct err *e)
 {
@@ -210,8 +226,9 @@ static enum status need_ca(struct maker *m, struct err *e)
 
 	if (st == ST_OK)
 		return ST_OK;
-	/* A CA that people have installed is never replaced because a file of it is missing or unreadable. The key is
-	 * written first: alone it is what a crash has left. */
+	/* A CA that people have installed is never replaced because a file of it is
+	 * missing or unreadable. The key is written first: alone it is what a crash has
+	 * left. */
 	if (io_open(path(m, "ca.pem"), O_RDONLY, 0, &fd, &ignored) != ST_NOT_FOUND) {
 		if (fd >= 0)
 			close(fd);
@@ -228,7 +245,10 @@ static bool has_name(X509 *x, const char *name)
 {
 	if (is_ip(name))
 		return X509_check_ip_asc(x, name, 0) == 1;
-	return X509_check_host(x, name, 0, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_WILDCARDS, NULL) == 1;
+	return X509_check_host(x, name, 0,
+			       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+				       X509_CHECK_FLAG_NO_WILDCARDS,
+			       NULL) == 1;
 }
 
 static bool cert_serves(struct maker *m, const char *const *names, size_t n)
@@ -250,7 +270,8 @@ static bool cert_serves(struct maker *m, const char *const *names, size_t n)
 	return true;
 }
 
-static enum status need_cert(struct maker *m, const char *const *names, size_t n, struct err *e)
+static enum status need_cert(struct maker *m, const char *const *names, size_t n,
+			     struct err *e)
 {
 	enum status st;
 
@@ -259,12 +280,14 @@ static enum status need_cert(struct maker *m, const char *const *names, size_t n
 	tls_cert_done(&m->cert);
 	if (!cert_make(m, names, n))
 		return fail(e, "certificate");
-	/* A crash between the two leaves a pair that does not match: it is made again at the next start. */
+	/* A crash between the two leaves a pair that does not match: it is made again at
+	 * the next start. */
 	st = write_key(m, "key.pem", m->cert.key, e);
 	return st == ST_OK ? write_cert(m, "cert.pem", m->cert.leaf, e) : st;
 }
 
-enum status tls_make_private_ca(const char *dir, const char *const *names, size_t n, int64_t now_s, struct err *e)
+enum status tls_make_private_ca(const char *dir, const char *const *names, size_t n,
+				int64_t now_s, struct err *e)
 {
 	struct maker m = { .dir = dir, .now_s = now_s };
 	enum status st;

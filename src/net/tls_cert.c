@@ -60,7 +60,8 @@ static enum status load_chain(struct tls_cert *c, const char *file, struct err *
 		sk_X509_push(c->chain, x);
 	BIO_free(b);
 	if (!c->leaf)
-		return err_set(e, ERR_CANNOT, "%s: no certificate: %s", file, tls_error_text(why, sizeof(why)));
+		return err_set(e, ERR_CANNOT, "%s: no certificate: %s", file,
+			       tls_error_text(why, sizeof(why)));
 	ERR_clear_error(); /* the end of the file is reported as an error */
 	return ST_OK;
 }
@@ -80,7 +81,8 @@ static enum status load_key(struct tls_cert *c, const char *file, struct err *e)
 	if (text.p)
 		OPENSSL_cleanse(text.p, text.n);
 	if (!c->key)
-		return err_set(e, ERR_CANNOT, "%s: no private key: %s", file, tls_error_text(why, sizeof(why)));
+		return err_set(e, ERR_CANNOT, "%s: no private key: %s", file,
+			       tls_error_text(why, sizeof(why)));
 	return ST_OK;
 }
 
@@ -124,7 +126,8 @@ enum status tls_cert_load(struct tls_cert *c, const struct tls_pair *pair, struc
 		return st;
 	if (X509_check_private_key(c->leaf, c->key) != 1) {
 		ERR_clear_error();
-		return err_set(e, ERR_CANNOT, "%s does not hold the key of %s", pair->key_file, pair->cert_file);
+		return err_set(e, ERR_CANNOT, "%s does not hold the key of %s",
+			       pair->key_file, pair->cert_file);
 	}
 	read_names(c);
 	ERR_clear_error();

@@ -7,7 +7,7 @@
 #include <openssl/ssl.h>
 #include <sys/socket.h>
 
-/* --- a BIO on a socket that never raises SIGPIPE ------------------------------------------------------------- */
+/* --- a BIO on a socket that never raises SIGPIPE ---------------------------------- */
 
 static int fd_of(BIO *b)
 {
@@ -64,7 +64,7 @@ BIO_METHOD *tls_bio_method(void)
 	return m;
 }
 
-/* --- one session --------------------------------------------------------------------------------------------- */
+/* --- one session ------------------------------------------------------------------ */
 
 struct ssl_st *tls_io_new(struct tls_ctx *c, int fd)
 {
@@ -80,7 +80,8 @@ struct ssl_st *tls_io_new(struct tls_ctx *c, int fd)
 	BIO_set_init(b, 1);
 	SSL_set_bio(ssl, b, b);
 	SSL_set_accept_state(ssl);
-	/* Callbacks look at the context until the end; SSL_CTX itself is counted by OpenSSL. */
+	/* Callbacks look at the context until the end; SSL_CTX itself is counted by
+	 * OpenSSL. */
 	SSL_set_app_data(ssl, c);
 	tls_ctx_ref(c);
 	return ssl;

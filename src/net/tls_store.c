@@ -4,8 +4,10 @@
 #include <openssl/err.h>
 #include <pthread.h>
 
-/* TLS 1.2: forward secrecy only; CBC is left in for old senders on port 25. TLS 1.3 brings its own. */
-#define CIPHERS_12 "ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!eNULL:!MD5:!DSS:!PSK:!SRP"
+/* TLS 1.2: forward secrecy only; CBC is left in for old senders on port 25. TLS 1.3
+ * brings its own. */
+#define CIPHERS_12 \
+	"ECDHE+AESGCM:ECDHE+CHACHA20:ECDHE+AES:!aNULL:!eNULL:!MD5:!DSS:!PSK:!SRP"
 #define GROUPS "X25519:P-256:P-384"
 
 struct tls_store {
@@ -16,7 +18,7 @@ struct tls_store {
 	struct tls_ctx *ctxs;
 };
 
-/* --- sets of certificates ------------------------------------------------------------------------------------ */
+/* --- sets of certificates --------------------------------------------------------- */
 
 static void set_unref(struct tls_set *s)
 {
@@ -29,7 +31,8 @@ static void set_unref(struct tls_set *s)
 	mem_free(s);
 }
 
-static enum status set_load(const struct tls_store *store, struct tls_set **out, struct err *e)
+static enum status set_load(const struct tls_store *store, struct tls_set **out,
+			    struct err *e)
 {
 	struct tls_set *s = mem_new(sizeof(*s) + store->n * sizeof(s->certs[0]));
 	size_t i;
@@ -50,11 +53,12 @@ static enum status set_load(const struct tls_store *store, struct tls_set **out,
 	return ST_OK;
 }
 
-/* --- callbacks of the handshake; on a crypto worker ---------------------------------------------------------- */
+/* --- callbacks of the handshake; on a crypto worker ------------------------------- */
 
-/* A list without our name: alert 120 (RFC 7301 3.2; ALPACA). A service without a name refuses web clients only. */
-static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in, unsigned in_n,
-		   void *arg)
+/* A list without our name: alert 120 (RFC 7301 3.2; ALPACA). A service without a name
+ * refuses web clients only. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+		   const unsigned char *in, unsigned in_n, void *arg)
 {
 	const struct tls_ctx *c = SSL_get_app_data(ssl);
 	unsigned i, len;
@@ -83,7 +87,8 @@ static int on_servername(SSL *ssl, int *alert, void *arg)
 	(void)ssl;
 	(void)alert;
 	(void)arg;
-	return SSL_TLSEXT_ERR_OK; /* unknown names get the first certificate, never an alert (RFC 6066 3) */
+	/* Unknown names get the first certificate, never an alert (RFC 6066 3). */
+	return SSL_TLSEXT_ERR_OK;
 }
 
 /* Chooses by name. Several pairs for one name, say RSA and ECDSA, are offered together. */
@@ -106,12 +111,12 @@ static int on_cert(SSL *ssl, void *arg)
 			SSL_certs_clear(ssl);
 		first = false;
 		if (SSL_use_cert_and_key(ssl, k->leaf, k->key, k->chain, 0) != 1)
-			ERR_clear_error(); /* a second pair of the same kind: the first stays */
+			ERR_clear_error(); /* a second one of a kind: the first stays */
 	}
 	return 1;
 }
 
-/* --- contexts ------------------------------------------------------------------------------------------------ */
+/* --- contexts --------------------------------------------------------------------- */
 
 void tls_ctx_ref(struct tls_ctx *c)
 {
@@ -134,24 +139,27 @@ static void ctx_configure(struct tls_ctx *c, slice service)
 	const struct tls_cert *first = &c->set->certs[0];
 
 	SSL_CTX_set_min_proto_version(x, TLS1_2_VERSION);
-	SSL_CTX_set_options(x, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+	SSL_CTX_set_options(x, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+				       SSL_OP_CIPHER_SERVER_PREFERENCE |
 				       SSL_OP_IGNORE_UNEXPECTED_EOF);
 	SSL_CTX_set_mode(x, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
 				    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_read_ahead(x, 1);
-	/* Resumption by tickets alone: nothing to keep per client. The keys are this context's, so that a ticket of
-	 * one service is worth nothing on another. */
+	/* Resumption by tickets alone: nothing to keep per client. The keys are this
+	 * context's, so that a ticket of one service is worth nothing on another. */
 	SSL_CTX_set_session_cache_mode(x, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_session_id_context(x, (const unsigned char *)service.p, (unsigned)service.n);
+	SSL_CTX_set_session_id_context(x, (const unsigned char *)service.p,
+				       (unsigned)service.n);
 	SSL_CTX_set_num_tickets(x, 1);
 	SSL_CTX_set_timeout(x, 7200);
 	SSL_CTX_set_max_early_data(x, 0);
 	SSL_CTX_set_alpn_select_cb(x, on_alpn, NULL);
 	SSL_CTX_set_tlsext_servername_callback(x, on_servername);
 	SSL_CTX_set_cert_cb(x, on_cert, NULL);
-	if (SSL_CTX_set_cipher_list(x, CIPHERS_12) != 1 || SSL_CTX_set1_groups_list(x, GROUPS) != 1 ||
+	if (SSL_CTX_set_cipher_list(x, CIPHERS_12) != 1 ||
+	    SSL_CTX_set1_groups_list(x, GROUPS) != 1 ||
 	    SSL_CTX_use_cert_and_key(x, first->leaf, first->key, first->chain, 1) != 1)
-		abort(); /* the lists are ours, and key and certificate were matched when they were read */
+		abort(); /* our own lists, and a pair that was matched when it was read */
 }
 
 static struct tls_ctx *ctx_new(struct tls_store *s, slice service, slice alpn)
@@ -181,7 +189,8 @@ struct tls_ctx *tls_ctx_get(struct tls_store *s, slice service, slice alpn)
 
 	pthread_mutex_lock(&s->lock);
 	for (c = s->ctxs; c; c = c->next) {
-		if (slice_eq(slice_str(c->service), service) && slice_eq(slice_make(c->alpn + 1, c->alpn[0]), alpn))
+		if (slice_eq(slice_str(c->service), service) &&
+		    slice_eq(slice_make(c->alpn + 1, c->alpn[0]), alpn))
 			break;
 	}
 	if (!c) {
@@ -194,7 +203,7 @@ struct tls_ctx *tls_ctx_get(struct tls_store *s, slice service, slice alpn)
 	return c;
 }
 
-/* --- the store ----------------------------------------------------------------------------------------------- */
+/* --- the store -------------------------------------------------------------------- */
 
 static char *dup_text(const char *s)
 {
@@ -205,7 +214,8 @@ static char *dup_text(const char *s)
 	return p;
 }
 
-enum status tls_store_new(const struct tls_pair *pairs, size_t n, struct tls_store **out, struct err *e)
+enum status tls_store_new(const struct tls_pair *pairs, size_t n, struct tls_store **out,
+			  struct err *e)
 {
 	struct tls_store *s;
 	enum status st;

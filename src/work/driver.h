@@ -1,7 +1,7 @@
 #pragma once
 /* driver.h — one connection's driver and what drivers share. Internal to work/.
  *
- * session.c moves one session through its states on the loop; job.c is what runs on workers; worker.c wires loops, pools
+ * session.c moves one session through its states on the loop; answers.c keeps answers in order; job.c is what runs on workers; worker.c wires loops, pools
  * and listeners; registry.c knows who is connected, counts and refuses. A driver belongs to its loop; other threads reach it
  * through its embedded tasks only, and the registry's lock keeps it alive while they post one. */
 #include "work/session.h"
@@ -139,6 +139,15 @@ struct bound {
 const struct conn_ops *driver_accept(void *bound, struct conn *c);
 void driver_drive(struct driver *d);
 void driver_post(struct driver *d, unsigned bits); /* from other threads under the registry's lock */
+void driver_abort(struct driver *d, const char *why); /* logs; what is out comes back first */
+/* answers.c */
+uint64_t driver_unwritten(const struct driver *d);    /* answered, and not yet taken by the socket */
+void answers_emit(struct driver *d, struct out *o);   /* o waits for nothing of its own */
+void answers_hold(struct driver *d);                  /* STEP_COMMIT: into the line with its ticket */
+void answers_drop_ticket(struct driver *d);           /* run() made one and then had no use for it */
+void answers_release(struct driver *d);               /* what waits for nothing any more */
+void answers_push(struct driver *d, bool now);        /* to the connection; now: not even a moment's wait for more */
+void answers_fill(struct driver *d);                  /* the next stored bytes, when there is room for them */
 /* job.c: what workers run, and its way back */
 void driver_job_init(struct driver *d);
 void driver_run_job(struct driver *d);

@@ -1,5 +1,6 @@
-/* The gate in front of the crypto pool: few handshakes at once, a bounded line behind them (DESIGN 3.7). A flood fills the
- * line and is then refused; passwords wait for no more than the handshakes that run. */
+/* The gate in front of the crypto pool: few handshakes at once, a bounded line behind
+ * them (DESIGN 3.7). A flood fills the line and is then refused; passwords wait for no
+ * more than the handshakes that run. */
 #include "work/driver.h"
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -44,7 +45,8 @@ static void line_drop(struct handshakes *h, struct driver *d)
 	h->waiting--;
 }
 
-/* Those whose handshake has begun go first: they hold memory, and their second half is cheap. */
+/* Those whose handshake has begun go first: they hold memory, and their second half is
+ * cheap. */
 static void line_add(struct handshakes *h, struct driver *d)
 {
 	d->hs_waiting = true;

@@ -45,7 +45,8 @@ void driver_run_job(struct driver *d)
 	d->job.run = run_job;
 	d->job.key = d->s->key;
 	d->back.fn = run_back;
-	pool_submit((d->mode & ~FRAME_PIPE) == FRAME_CRYPTO ? d->ctx->crypto : d->ctx->db, &d->job);
+	pool_submit((d->mode & ~FRAME_PIPE) == FRAME_CRYPTO ? d->ctx->crypto : d->ctx->db,
+		    &d->job);
 }
 
 static void fill_job(struct job *j)
@@ -72,7 +73,7 @@ void driver_fill_job(struct driver *d)
 	pool_submit(d->ctx->db, &d->fill);
 }
 
-/* --- tickets ------------------------------------------------------------------------------------------------- */
+/* --- tickets ---------------------------------------------------------------------- */
 
 static void ticket_task(struct task *t)
 {

@@ -1,4 +1,5 @@
-/* Connections per network: all, before login, and a minute (HAZARDS, limits and defences). */
+/* Connections per network: all, before login, and a minute (HAZARDS, limits and
+ * defences). */
 #include "work/driver.h"
 #include "base/alloc.h"
 #include "base/hash.h"
@@ -8,7 +9,7 @@ struct net {
 	unsigned char net[16];
 	struct net *next;
 	unsigned all, preauth;
-	int64_t tokens;  /* thousandths of a connection */
+	int64_t tokens; /* thousandths of a connection */
 	int64_t seen_ms;
 };
 
@@ -68,7 +69,8 @@ static struct net **net_find(struct net_table *t, const unsigned char net[16])
 	return s;
 }
 
-/* Every newcomer pays for a look at two buckets, so that nets nobody comes from any more leave the table. */
+/* Every newcomer pays for a look at two buckets, so that nets nobody comes from any more
+ * leave the table. */
 static void sweep(struct net_table *t, int64_t now_ms)
 {
 	int i;
@@ -106,7 +108,8 @@ bool net_enter(struct net_table *t, const unsigned char net[16], int64_t now_ms)
 		*s = n;
 	}
 	refill(n, now_ms);
-	if (n->all < LIMIT_CONN_PER_NET && n->preauth < LIMIT_CONN_PREAUTH_PER_NET && n->tokens >= 1000) {
+	if (n->all < LIMIT_CONN_PER_NET && n->preauth < LIMIT_CONN_PREAUTH_PER_NET &&
+	    n->tokens >= 1000) {
 		n->tokens -= 1000;
 		n->all++;
 		n->preauth++;

@@ -10,10 +10,10 @@
 struct lane {
 	uint32_t key;
 	unsigned running;
-	bool in_turn;              /* it is in the ring */
+	bool in_turn; /* it is in the ring */
 	struct job *head, *tail;
-	struct lane *chain;        /* of the table */
-	struct lane *prev, *next;  /* of the ring */
+	struct lane *chain;	  /* of the table */
+	struct lane *prev, *next; /* of the ring */
 };
 
 enum { BUCKETS = 1024 };
@@ -25,13 +25,13 @@ struct pool {
 	int nice;
 	bool ending;
 	char name[12];
-	struct lane *ring;         /* the one whose turn it is: lanes with jobs that may run now */
-	struct lane *unused;       /* kept for the next key, by chain */
+	struct lane *ring; /* the one whose turn it is: lanes with jobs that may run now */
+	struct lane *unused; /* kept for the next key, by chain */
 	pthread_t *ids;
 	struct lane *bucket[BUCKETS];
 };
 
-/* --- lanes; all under the lock ------------------------------------------------------------------------------- */
+/* --- lanes; all under the lock ---------------------------------------------------- */
 
 static struct lane **lane_slot(struct pool *p, uint32_t key)
 {
@@ -132,7 +132,7 @@ static void run_one(struct pool *p, struct job *j, struct lane *l)
 	lane_settle(p, l);
 }
 
-/* --- threads ------------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------- */
 
 static void *worker(void *arg)
 {
@@ -159,7 +159,8 @@ static void *worker(void *arg)
 	return NULL;
 }
 
-struct pool *pool_new_nice(const char *name, unsigned threads, size_t stack_bytes, int nice)
+struct pool *pool_new_nice(const char *name, unsigned threads, size_t stack_bytes,
+			   int nice)
 {
 	struct pool *p = mem_new(sizeof(*p));
 	sigset_t all, old;

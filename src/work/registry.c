@@ -1,5 +1,5 @@
-/* Who is connected: for limits, who and kick, and for messages from other threads. One lock; nothing is done under it but
- * counting, copying and posting. */
+/* Who is connected: for limits, who and kick, and for messages from other threads. One
+ * lock; nothing is done under it but counting, copying and posting. */
 #include "work/driver.h"
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -23,7 +23,8 @@ static struct worker_loop *loop_find(struct worker_ctx *w, const struct loop *l)
 
 static struct user_count **user_find(struct worker_ctx *w, uint32_t account)
 {
-	struct user_count **u = &w->users[account % (sizeof(w->users) / sizeof(w->users[0]))];
+	struct user_count **u =
+		&w->users[account % (sizeof(w->users) / sizeof(w->users[0]))];
 
 	while (*u && (*u)->account != account)
 		u = &(*u)->next;
@@ -61,7 +62,8 @@ static void slot_set(struct worker_loop *wl, uint32_t slot, struct driver *d)
 		while (n <= slot)
 			n *= 2;
 		wl->by_slot = mem_grow(wl->by_slot, n, sizeof(struct driver *));
-		memset(wl->by_slot + wl->slots, 0, (n - wl->slots) * sizeof(struct driver *));
+		memset(wl->by_slot + wl->slots, 0,
+		       (n - wl->slots) * sizeof(struct driver *));
 		wl->slots = n;
 	}
 	wl->by_slot[slot] = d;
@@ -120,7 +122,7 @@ void registry_drop(struct driver *d)
 		net_leave(w->nets, d->peer.net, d->preauth);
 }
 
-/* --- what protocols and the server ask ----------------------------------------------------------------------- */
+/* --- what protocols and the server ask -------------------------------------------- */
 
 void session_ref_wake(const struct session_ref *r)
 {
@@ -200,7 +202,8 @@ static bool is_meant(const struct driver *d, slice who, uint32_t account)
 {
 	if (account && d->account == account)
 		return true;
-	return who.n && (slice_eq(who, slice_str(d->sid)) || (d->user && slice_eq(who, slice_str(d->user))));
+	return who.n && (slice_eq(who, slice_str(d->sid)) ||
+			 (d->user && slice_eq(who, slice_str(d->user))));
 }
 
 size_t worker_kick(struct worker_ctx *w, slice user_or_session_id, uint32_t account)

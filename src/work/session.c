@@ -1,5 +1,5 @@
-/* The driver: moves one session through its states. Everything here runs on the session's loop, but for the few
- * functions that run() may call. */
+/* The driver: moves one session through its states. Everything here runs on the session's
+ * loop, but for the few functions that run() may call. */
 #include "work/driver.h"
 #include "base/alloc.h"
 #include "base/limits.h"
@@ -7,12 +7,12 @@
 #include <assert.h>
 
 enum {
-	UNITS_A_TURN = 64,   /* of one session, then the others of the loop have their turn */
-	FLUSH_WAIT = 5,      /* ms that a pipelined answer may wait for the next ones */
-	FLUSH_SMALL = 4096
+	UNITS_A_TURN =
+		64 /* of one session, then the others of the loop have their turn */
 };
 
-static void log_session(struct driver *d, enum log_level level, const char *event, const char *why)
+static void log_session(struct driver *d, enum log_level level, const char *event,
+			const char *why)
 {
 	struct log_line l;
 
@@ -26,7 +26,7 @@ static void log_session(struct driver *d, enum log_level level, const char *even
 	log_end(&l);
 }
 
-static void abort_conn(struct driver *d, const char *why)
+void driver_abort(struct driver *d, const char *why)
 {
 	if (d->state == D_CLOSED || d->is_gone)
 		return;
@@ -37,191 +37,7 @@ static void abort_conn(struct driver *d, const char *why)
 	conn_abort(d->conn);
 }
 
-/* --- answers, in order --------------------------------------------------------------------------------------- */
-
-static uint64_t unwritten(const struct driver *d)
-{
-	return (d->conn ? conn_unwritten(d->conn) : 0) + d->tail.bytes + d->held_bytes +
-	       (d->is_filling ? d->filling_bytes : 0);
-}
-
-static void held_append(struct driver *d, struct held *h)
-{
-	h->cmd = d->cmd;
-	h->is_queued = true;
-	if (d->held_tail)
-		d->held_tail->next = h;
-	else
-		d->held_head = h;
-	d->held_tail = h;
-	d->n_held++;
-	d->held_bytes += h->ok.bytes;
-}
-
-/* An answer that waits for nothing of its own: out at once, or behind those that wait. */
-static void emit(struct driver *d, struct out *o)
-{
-	struct held *h = d->held_tail;
-
-	if (!o->head)
-		return;
-	if (d->is_gone || d->failed_cmd == d->cmd) {
-		out_done(o);
-	} else if (!h) {
-		out_move(&d->tail, o);
-	} else if (!h->is_ticket && h->cmd == d->cmd) {
-		d->held_bytes += o->bytes;
-		out_move(&h->ok, o);
-	} else {
-		h = driver_held_new(d);
-		out_move(&h->ok, o);
-		held_append(d, h);
-	}
-}
-
-static void emit_failed(struct driver *d, struct held *h)
-{
-	struct log_line l;
-
-	log_begin(&l, LOG_LEVEL_ERROR, "session.commit.failed");
-	log_cstr(&l, "session", d->sid);
-	if (h->why)
-		log_err(&l, h->why);
-	log_end(&l);
-	d->failed_cmd = h->cmd;
-	if (h->fail.head)
-		out_move(&d->tail, &h->fail);
-	else if (!d->is_gone)
-		abort_conn(d, "commit failed");
-}
-
-static void release_held(struct driver *d)
-{
-	struct held *h;
-
-	while ((h = d->held_head) && (!h->is_ticket || h->is_back)) {
-		d->held_head = h->next;
-		if (!h->next)
-			d->held_tail = NULL;
-		d->n_held--;
-		d->held_bytes -= h->ok.bytes;
-		if (h->cmd != d->failed_cmd) {
-			if (h->is_ticket && h->is_failed)
-				emit_failed(d, h);
-			else
-				out_move(&d->tail, &h->ok);
-		}
-		driver_held_free(h);
-	}
-	if (d->is_gone)
-		out_done(&d->tail);
-}
-
-void driver_ticket_back(struct held *h)
-{
-	struct driver *d = h->d;
-
-	h->is_back = true;
-	if (!h->is_queued) /* the run() that made it is not back yet */
-		return;
-	d->tickets_out--;
-	release_held(d);
-	driver_drive(d);
-}
-
-/* STEP_COMMIT: the answer goes into the line with its ticket. */
-static void hold_answer(struct driver *d)
-{
-	struct held *h = d->ticket;
-
-	d->ticket = NULL;
-	if (!h) { /* nothing was committed */
-		emit(d, &d->out);
-		out_done(&d->s->fail);
-		return;
-	}
-	out_move(&h->ok, &d->out);
-	out_move(&h->fail, &d->s->fail);
-	held_append(d, h);
-	if (!h->is_back)
-		d->tickets_out++;
-	release_held(d);
-}
-
-/* run() made a ticket and then had no use for it. */
-static void drop_ticket(struct driver *d)
-{
-	struct held *h = d->ticket;
-
-	if (!h)
-		return;
-	d->ticket = NULL;
-	if (atomic_load_explicit(&h->called, memory_order_relaxed) && !h->is_back) {
-		h->is_queued = true; /* it is on its way: leaves through the line, empty */
-		held_append(d, h);
-		h->is_failed = false;
-		d->tickets_out++;
-	} else {
-		driver_held_free(h);
-	}
-	out_done(&d->s->fail);
-}
-
-/* --- output to the connection -------------------------------------------------------------------------------- */
-
-static void start_fill(struct driver *d)
-{
-	if (d->is_filling || !out_needs_fill(&d->tail) || conn_unwritten(d->conn) >= LIMIT_OUT_STEP / 2)
-		return;
-	d->is_filling = true;
-	d->filling_bytes = d->tail.bytes;
-	out_move(&d->filling, &d->tail);
-	driver_fill_job(d);
-}
-
-static void push(struct driver *d, bool now)
-{
-	struct out ready = { 0 };
-
-	if (d->is_gone || d->state == D_CLOSED) {
-		out_done(&d->tail);
-		return;
-	}
-	if (d->is_filling || !d->tail.head)
-		return;
-	/* Answers to pipelined commands leave together (RFC 2920 3.2), if that does not take long. */
-	if (!now && !d->ctx->sim && (d->state == D_JOB || d->tickets_out) && d->tail.bytes < FLUSH_SMALL &&
-	    d->state != D_DELAY) {
-		if (!d->soon.at_ms)
-			timer_set(d->loop, &d->soon, FLUSH_WAIT);
-		return;
-	}
-	out_take_ready(&d->tail, &ready);
-	if (ready.head)
-		conn_write(d->conn, &ready);
-	start_fill(d);
-}
-
-void driver_filled(struct driver *d)
-{
-	struct out rest = { 0 };
-
-	d->is_filling = false;
-	d->filling_bytes = 0;
-	if (d->fill_status != ST_OK || d->is_gone) {
-		out_done(&d->filling);
-		if (!d->is_gone)
-			abort_conn(d, "stored bytes cannot be read");
-	} else {
-		out_move(&rest, &d->filling);
-		out_move(&rest, &d->tail);
-		d->tail = rest;
-		push(d, true);
-	}
-	driver_drive(d);
-}
-
-/* --- running ------------------------------------------------------------------------------------------------- */
+/* --- running ---------------------------------------------------------------------- */
 
 static bool start_run(struct driver *d)
 {
@@ -231,7 +47,7 @@ static bool start_run(struct driver *d)
 		d->state = D_CLOSED;
 		return false;
 	}
-	have = unwritten(d);
+	have = driver_unwritten(d);
 	d->ahead = have < LIMIT_OUT_STEP ? LIMIT_OUT_STEP - have : 0;
 	d->again = false;
 	if (!d->pinned && d->conn) {
@@ -279,10 +95,10 @@ static void apply_step(struct driver *d)
 	enum step step = (enum step)d->step;
 
 	if (step == STEP_COMMIT || step == STEP_COMMIT_MORE) {
-		hold_answer(d);
+		answers_hold(d);
 	} else {
-		drop_ticket(d);
-		emit(d, &d->out);
+		answers_drop_ticket(d);
+		answers_emit(d, &d->out);
 	}
 	switch (step) {
 	case STEP_DONE:
@@ -307,7 +123,7 @@ static void apply_step(struct driver *d)
 		break;
 	}
 	if (d->io_status != ST_OK)
-		abort_conn(d, "stored bytes cannot be read");
+		driver_abort(d, "stored bytes cannot be read");
 }
 
 /* run() is back, and the session is the loop's again. */
@@ -326,7 +142,7 @@ static void ran(struct driver *d)
 		return;
 	}
 	if (d->s->delay_ms > 0 && !d->is_gone && !d->ctx->dead) {
-		push(d, true);
+		answers_push(d, true);
 		timer_set(d->loop, &d->soon, d->s->delay_ms);
 		d->s->delay_ms = 0;
 		d->state = D_DELAY;
@@ -350,7 +166,7 @@ static void on_soon(struct timer *t)
 
 	if (d->state == D_DELAY)
 		apply_step(d);
-	push(d, true);
+	answers_push(d, true);
 	driver_drive(d);
 }
 
@@ -374,7 +190,7 @@ static void parked_wake(struct parked *p)
 	loop_post(d->loop, &d->wake);
 }
 
-/* --- the next unit ------------------------------------------------------------------------------------------- */
+/* --- the next unit ---------------------------------------------------------------- */
 
 static bool may_run(struct driver *d)
 {
@@ -382,19 +198,20 @@ static bool may_run(struct driver *d)
 		return false;
 	if (d->again) /* a further part of a command that runs already */
 		return true;
-	if (unwritten(d) >= LIMIT_OUT_STEP)
+	if (driver_unwritten(d) >= LIMIT_OUT_STEP)
 		return false;
 	return (d->mode & FRAME_PIPE) || !d->tickets_out;
 }
 
 static bool next_event(struct driver *d, enum event *out)
 {
-	static const enum event order[] = { EVENT_SECURED, EVENT_SHUTDOWN, EVENT_TIMEOUT, EVENT_WAKE };
+	static const enum event order[] = { EVENT_SECURED, EVENT_SHUTDOWN, EVENT_TIMEOUT,
+					    EVENT_WAKE };
 	size_t i;
 
 	for (i = 0; i < sizeof(order) / sizeof(order[0]); i++) {
 		if (d->events & (1u << order[i])) {
-			d->events &= (uint8_t)~(1u << order[i]);
+			d->events &= (uint8_t) ~(1u << order[i]);
 			*out = order[i];
 			return true;
 		}
@@ -407,7 +224,7 @@ static void run_event(struct driver *d, enum event ev)
 	d->runner = pthread_self();
 	d->mode = d->svc->event ? (uint8_t)d->svc->event(d->s, ev, &d->out) : FRAME_MORE;
 	d->timeout_ms = d->s->timeout_ms;
-	emit(d, &d->out);
+	answers_emit(d, &d->out);
 	d->used = 0;
 	if (d->mode != FRAME_MORE) {
 		d->close_after = ev == EVENT_SHUTDOWN;
@@ -449,7 +266,7 @@ static bool next_unit(struct driver *d)
 		conn_consume(d->conn, d->used);
 		d->active_ms = loop_mono_ms(d->loop);
 	} else if (in.n >= d->svc->input_max) {
-		abort_conn(d, "unit of input too long");
+		driver_abort(d, "unit of input too long");
 		return false;
 	}
 	if (conn_input_eof(d->conn)) {
@@ -459,20 +276,21 @@ static bool next_unit(struct driver *d)
 	return false;
 }
 
-/* --- TLS ----------------------------------------------------------------------------------------------------- */
+/* --- TLS -------------------------------------------------------------------------- */
 
 static void start_tls(struct driver *d)
 {
 	if (!d->tls && !d->ctx->sim) {
-		abort_conn(d, "no certificate");
+		driver_abort(d, "no certificate");
 		return;
 	}
-	/* RFC 3207 6, HAZARDS 5: what came in the clear behind STARTTLS must not be read as if it were protected. */
+	/* RFC 3207 6, HAZARDS 5: what came in the clear behind STARTTLS must not be read
+	 * as if it were protected. */
 	if (conn_input(d->conn).n) {
-		abort_conn(d, "plaintext behind STARTTLS");
+		driver_abort(d, "plaintext behind STARTTLS");
 		return;
 	}
-	if (unwritten(d) || d->tickets_out)
+	if (driver_unwritten(d) || d->tickets_out)
 		return; /* the answer goes out first */
 	d->state = D_HANDSHAKE;
 	timer_set(d->loop, &d->timer, LIMIT_TLS_HANDSHAKE_TIME);
@@ -523,7 +341,7 @@ static void open_session(struct driver *d)
 	if (d->svc->greet)
 		d->svc->greet(s, &d->out);
 	d->timeout_ms = s->timeout_ms;
-	emit(d, &d->out);
+	answers_emit(d, &d->out);
 	d->active_ms = loop_mono_ms(d->loop);
 }
 
@@ -549,7 +367,7 @@ static void on_secured(struct conn *c)
 	driver_drive(d);
 }
 
-/* --- the end ------------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------- */
 
 static void close_when_written(struct driver *d)
 {
@@ -562,14 +380,15 @@ static void close_when_written(struct driver *d)
 /* The connection has gone: frees the driver when nothing is out any more. */
 static void finish(struct driver *d)
 {
-	if (d->state == D_JOB || d->state == D_WAIT || d->shaking || d->is_filling || d->tickets_out)
+	if (d->state == D_JOB || d->state == D_WAIT || d->shaking || d->is_filling ||
+	    d->tickets_out)
 		return;
 	if (d->pinned)
 		unpin(d);
 	registry_drop(d);
 	if (atomic_load(&d->mail_bits))
 		return; /* comes back here */
-	release_held(d);
+	answers_release(d);
 	out_done(&d->out);
 	out_done(&d->tail);
 	driver_held_free(d->ticket);
@@ -585,7 +404,8 @@ static void finish(struct driver *d)
 
 static void drive_gone(struct driver *d)
 {
-	/* A parked command has been given its locks, and a command in parts is half done: both run on. */
+	/* A parked command has been given its locks, and a command in parts is half done:
+	 * both run on. */
 	while (d->state == D_READY && d->again && !d->ctx->dead)
 		start_run(d);
 	finish(d);
@@ -611,7 +431,7 @@ static void on_closed(struct conn *c, const char *why)
 	driver_drive(d);
 }
 
-/* --- the heart ----------------------------------------------------------------------------------------------- */
+/* --- the heart -------------------------------------------------------------------- */
 
 /* One move; false when the session waits for something. */
 static bool move(struct driver *d)
@@ -620,18 +440,18 @@ static bool move(struct driver *d)
 	case D_IDLE:
 		return next_unit(d);
 	case D_READY:
-		if (unwritten(d) >= LIMIT_OUT_STEP)
-			push(d, true);
+		if (driver_unwritten(d) >= LIMIT_OUT_STEP)
+			answers_push(d, true);
 		return may_run(d) && start_run(d);
 	case D_MORE:
-		push(d, true);
-		return unwritten(d) < LIMIT_OUT_STEP && start_run(d);
+		answers_push(d, true);
+		return driver_unwritten(d) < LIMIT_OUT_STEP && start_run(d);
 	case D_TLS:
-		push(d, true);
+		answers_push(d, true);
 		start_tls(d);
 		return false;
 	case D_CLOSING:
-		push(d, true);
+		answers_push(d, true);
 		close_when_written(d);
 		return false;
 	case D_HANDSHAKE:
@@ -671,7 +491,7 @@ void driver_drive(struct driver *d)
 			break;
 		}
 	}
-	push(d, false);
+	answers_push(d, false);
 	if (d->state == D_IDLE && d->s->arena.head && !conn_input(d->conn).n)
 		arena_release(&d->s->arena);
 	if (d->state == D_HANDSHAKE || d->state == D_CLOSED)
@@ -690,9 +510,9 @@ static void on_drained(struct conn *c)
 	struct driver *d = conn_owner(c);
 
 	d->active_ms = loop_mono_ms(d->loop);
-	push(d, true);
+	answers_push(d, true);
 	if (d->state != D_CLOSED)
-		start_fill(d);
+		answers_fill(d);
 	driver_drive(d);
 }
 
@@ -702,19 +522,21 @@ static void on_timer(struct timer *t)
 	int64_t now = loop_mono_ms(d->loop);
 
 	if (d->state == D_HANDSHAKE) {
-		abort_conn(d, "handshake took too long");
+		driver_abort(d, "handshake took too long");
 		return;
 	}
 	if (d->state == D_CLOSED || d->timeout_ms <= 0)
 		return;
-	if (d->state == D_JOB || d->state == D_WAIT || d->state == D_DELAY || d->tickets_out)
+	if (d->state == D_JOB || d->state == D_WAIT || d->state == D_DELAY ||
+	    d->tickets_out)
 		d->active_ms = now; /* our own time, not the client's */
 	if (now - d->active_ms < d->timeout_ms) {
 		arm_timeout(d);
 		return;
 	}
-	if (unwritten(d)) { /* on_drained counts as activity: nothing has been taken for so long */
-		abort_conn(d, "peer does not read");
+	/* on_drained counts as activity: nothing has been taken for so long. */
+	if (driver_unwritten(d)) {
+		driver_abort(d, "peer does not read");
 		return;
 	}
 	d->active_ms = now;
@@ -722,20 +544,22 @@ static void on_timer(struct timer *t)
 	driver_drive(d);
 }
 
-/* --- messages from other threads ----------------------------------------------------------------------------- */
+/* --- messages from other threads -------------------------------------------------- */
 
 static void on_mail(struct task *t)
 {
 	struct driver *d = LOOP_FROM(struct driver, mail, t);
 	unsigned bits = atomic_exchange(&d->mail_bits, 0);
-	bool idle = (d->state == D_IDLE || d->state == D_READY) && d->s && !unwritten(d);
+	bool idle = (d->state == D_IDLE || d->state == D_READY) && d->s &&
+		    !driver_unwritten(d);
 
 	if (d->is_gone) {
 		driver_drive(d);
 		return;
 	}
-	if ((bits & MAIL_ABORT) || ((bits & MAIL_KICK) && !idle) || ((bits & MAIL_SHUTDOWN) && !d->s)) {
-		abort_conn(d, bits & MAIL_KICK ? "kicked" : "shutdown");
+	if ((bits & MAIL_ABORT) || ((bits & MAIL_KICK) && !idle) ||
+	    ((bits & MAIL_SHUTDOWN) && !d->s)) {
+		driver_abort(d, bits & MAIL_KICK ? "kicked" : "shutdown");
 		return;
 	}
 	if (bits & (MAIL_KICK | MAIL_SHUTDOWN))
@@ -751,7 +575,7 @@ void driver_post(struct driver *d, unsigned bits)
 		loop_post(d->loop, &d->mail);
 }
 
-/* --- beginning ----------------------------------------------------------------------------------------------- */
+/* --- beginning -------------------------------------------------------------------- */
 
 static const struct conn_ops driver_ops = {
 	.readable = on_readable,
@@ -781,7 +605,8 @@ static struct driver *driver_new(struct bound *b, struct conn *c)
 	d->soon.fn = on_soon;
 	d->preauth = true;
 	d->since_us = clock_now_us(d->ctx->clock);
-	snprintf(d->sid, sizeof(d->sid), "%04x-%x", d->ctx->boot, atomic_fetch_add(&d->ctx->serial, 1) + 1);
+	snprintf(d->sid, sizeof(d->sid), "%04x-%x", d->ctx->boot,
+		 atomic_fetch_add(&d->ctx->serial, 1) + 1);
 	conn_set_owner(c, d);
 	return d;
 }
@@ -814,7 +639,7 @@ const struct conn_ops *driver_accept(void *bound, struct conn *c)
 	return &driver_ops;
 }
 
-/* --- what protocols call ------------------------------------------------------------------------------------- */
+/* --- what protocols call ---------------------------------------------------------- */
 
 int64_t session_now_us(const struct session *s)
 {

@@ -9,8 +9,9 @@
 enum {
 	DB_STACK = 1 << 20,
 	CRYPTO_STACK = 256 << 10,
-	CRYPTO_NICE = 5,      /* handshakes and passwords give way to loops and db work */
-	ABORT_WAIT = 5000     /* ms for what is out to come back when a stop has run out of time */
+	CRYPTO_NICE = 5, /* handshakes and passwords give way to loops and db work */
+	ABORT_WAIT =
+		5000 /* ms for what is out to come back when a stop has run out of time */
 };
 
 struct worker_ctx *worker_new(const struct worker_options *opt)
@@ -39,7 +40,8 @@ struct worker_ctx *worker_new(const struct worker_options *opt)
 		w->loops[i] = w->wl[i].loop;
 	}
 	w->db = pool_new("db", w->sim ? 0 : opt->db_threads, DB_STACK);
-	w->crypto = pool_new_nice("crypto", w->sim ? 0 : opt->crypto_threads, CRYPTO_STACK, CRYPTO_NICE);
+	w->crypto = pool_new_nice("crypto", w->sim ? 0 : opt->crypto_threads,
+				  CRYPTO_STACK, CRYPTO_NICE);
 	w->hs = handshakes_new(w->crypto, opt->crypto_threads * 2 + 1);
 	w->nets = net_table_new();
 	return w;
@@ -88,7 +90,7 @@ bool worker_step(struct worker_ctx *w)
 	return any;
 }
 
-/* --- stopping ------------------------------------------------------------------------------------------------ */
+/* --- stopping --------------------------------------------------------------------- */
 
 static void post_all(struct worker_ctx *w, unsigned bits)
 {
@@ -176,15 +178,16 @@ void worker_free(struct worker_ctx *w)
 	mem_free(w);
 }
 
-/* --- serving ------------------------------------------------------------------------------------------------- */
+/* --- serving ---------------------------------------------------------------------- */
 
-static struct bound *bind_service(struct worker_ctx *w, const struct service *svc, void *svc_ctx, struct tls_store *tls,
-				  bool implicit_tls)
+static struct bound *bind_service(struct worker_ctx *w, const struct service *svc,
+				  void *svc_ctx, struct tls_store *tls, bool implicit_tls)
 {
 	struct bound *b;
 
 	for (b = w->bound; b; b = b->next) {
-		if (b->svc == svc && b->svc_ctx == svc_ctx && b->tls == tls && b->implicit_tls == implicit_tls)
+		if (b->svc == svc && b->svc_ctx == svc_ctx && b->tls == tls &&
+		    b->implicit_tls == implicit_tls)
 			return b;
 	}
 	b = mem_new(sizeof(*b));
@@ -198,20 +201,26 @@ static struct bound *bind_service(struct worker_ctx *w, const struct service *sv
 	return b;
 }
 
-enum status worker_listen(struct worker_ctx *w, const struct service *svc, void *svc_ctx, const char *addr, uint16_t port,
-			  struct tls_store *tls, bool implicit_tls, struct listener **out, struct err *e)
+enum status worker_listen(struct worker_ctx *w, const struct service *svc, void *svc_ctx,
+			  const char *addr, uint16_t port, struct tls_store *tls,
+			  bool implicit_tls, struct listener **out, struct err *e)
 {
 	if (implicit_tls && !tls)
-		return err_set(e, ERR_CANNOT, "%s on port %u needs a certificate", svc->name, port);
+		return err_set(e, ERR_CANNOT, "%s on port %u needs a certificate",
+			       svc->name, port);
 	return listener_open(w->loops, w->n, addr, port, driver_accept,
 			     bind_service(w, svc, svc_ctx, tls, implicit_tls), out, e);
 }
 
-struct conn *worker_connect_sim(struct worker_ctx *w, const struct service *svc, void *svc_ctx, bool implicit_tls,
+struct conn *worker_connect_sim(struct worker_ctx *w, const struct service *svc,
+				void *svc_ctx, bool implicit_tls,
 				const struct conn_peer *peer)
 {
 	static const struct conn_peer documentation = {
-		.addr = "192.0.2.1", .port = 40000, .local_addr = "192.0.2.25", .local_port = 25,
+		.addr = "192.0.2.1",
+		.port = 40000,
+		.local_addr = "192.0.2.25",
+		.local_port = 25,
 		.net = { [10] = 0xff, 0xff, 192, 0, 2, 1 },
 	};
 

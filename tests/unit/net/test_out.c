@@ -11,7 +11,8 @@ struct source {
 	int refs, reads;
 	bool fails;
 };
-static enum status src_read(struct out_source *s, uint64_t off, void *dst, size_t n, struct err *e)
+static enum status src_read(struct out_source *s, uint64_t off, void *dst, size_t n,
+			    struct err *e)
 {
 	struct source *x = (struct source *)s;
 	size_t i;
@@ -54,8 +55,9 @@ static void drain(struct out *o, struct buf *b, size_t step)
 
 static void what_goes_in_comes_out(void **state)
 {
-	static const char lit[] = "a literal that lives for ever, longer than what is cheaper copied: "
-				  "0123456789012345678901234567890123456789012345678901234567890123456789";
+	static const char lit[] =
+		"a literal that lives for ever, longer than what is cheaper copied: "
+		"0123456789012345678901234567890123456789012345678901234567890123456789";
 	size_t step;
 
 	(void)state;

@@ -1,4 +1,5 @@
-/* Certificates: the private CA, names, reload. The handshake itself is tested with the driver (unit/work). */
+/* Certificates: the private CA, names, reload. The handshake itself is tested with the
+ * driver (unit/work). */
 #include "base/alloc.h"
 #include "net/tls_ctx.h"
 #include "base/io.h"
@@ -12,7 +13,8 @@
 #include <openssl/x509v3.h>
 
 static const int64_t now = 1790000000;
-static const char *const names[] = { "localhost", "127.0.0.1", "::1", "mail.example.org", "*.example.org" };
+static const char *const names[] = { "localhost", "127.0.0.1", "::1", "mail.example.org",
+				     "*.example.org" };
 
 struct dir {
 	char path[64], file[128];
@@ -92,7 +94,8 @@ static void the_private_ca_signs_for_all_names(void **state)
 	X509_STORE_add_cert(store, ca);
 	X509_STORE_CTX_init(ctx, store, x, NULL);
 	X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(ctx), now + 100 * 86400);
-	X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(ctx), X509_V_FLAG_X509_STRICT);
+	X509_VERIFY_PARAM_set_flags(X509_STORE_CTX_get0_param(ctx),
+				    X509_V_FLAG_X509_STRICT);
 	X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_SERVER);
 	assert_int_equal(X509_verify_cert(ctx), 1);
 	assert_int_equal(X509_check_host(x, "localhost", 0, 0, NULL), 1);
@@ -156,7 +159,8 @@ static void a_ca_without_its_key_is_never_replaced(void **state)
 
 static void names_match_whole_labels(void **state)
 {
-	static char *list[] = { (char *)(uintptr_t) "example.org", (char *)(uintptr_t) "*.example.org" };
+	static char *list[] = { (char *)(uintptr_t) "example.org",
+				(char *)(uintptr_t) "*.example.org" };
 	const struct tls_cert c = { .names = list, .n_names = 2 };
 
 	(void)state;
@@ -208,11 +212,15 @@ static void a_failed_reload_keeps_the_old_certificates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(the_private_ca_signs_for_all_names, setup, teardown),
-		cmocka_unit_test_setup_teardown(it_is_made_again_only_when_needed, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_ca_without_its_key_is_never_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_private_ca_signs_for_all_names, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(it_is_made_again_only_when_needed, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(a_ca_without_its_key_is_never_replaced,
+						setup, teardown),
 		cmocka_unit_test(names_match_whole_labels),
-		cmocka_unit_test_setup_teardown(a_failed_reload_keeps_the_old_certificates, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			a_failed_reload_keeps_the_old_certificates, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,7 +19,8 @@ struct item {
 	char **order; /* where the next name goes */
 	int n;
 };
-static const struct gate closed_gate = { .lock = PTHREAD_MUTEX_INITIALIZER, .moved = PTHREAD_COND_INITIALIZER };
+static const struct gate closed_gate = { .lock = PTHREAD_MUTEX_INITIALIZER,
+					 .moved = PTHREAD_COND_INITIALIZER };
 
 static void write_name(struct job *j)
 {
@@ -40,7 +41,9 @@ static void keys_take_turns_and_keep_their_order(void **state)
 
 	(void)state;
 	for (i = 0; i < 8; i++) {
-		items[i] = (struct item){ .j = { write_name, keys[i], NULL }, .order = &end, .n = i };
+		items[i] = (struct item){ .j = { write_name, keys[i], NULL },
+					  .order = &end,
+					  .n = i };
 		pool_submit(p, &items[i].j);
 	}
 	while (pool_step(p))
@@ -97,7 +100,8 @@ static void a_busy_key_leaves_a_worker_to_others(void **state)
 	}
 	wait_until(&busy, &busy.inside, 3);
 	for (i = 0; i < 50; i++) { /* each finds the fourth worker free */
-		x = (struct item){ .j = { wait_at_gate, (uint32_t)(i % 2 ? 8 : 0), NULL }, .g = &other };
+		x = (struct item){ .j = { wait_at_gate, (uint32_t)(i % 2 ? 8 : 0), NULL },
+				   .g = &other };
 		pool_submit(p, &x.j);
 		wait_until(&other, &other.done, i + 1);
 	}
@@ -118,7 +122,8 @@ static void a_pool_of_one_serves_every_key(void **state)
 	(void)state;
 	g.open = true;
 	for (i = 0; i < 10; i++) {
-		items[i] = (struct item){ .j = { wait_at_gate, (uint32_t)i % 3, NULL }, .g = &g };
+		items[i] = (struct item){ .j = { wait_at_gate, (uint32_t)i % 3, NULL },
+					  .g = &g };
 		pool_submit(p, &items[i].j);
 	}
 	pool_free(p);
@@ -147,7 +152,8 @@ static void *submit(void *arg)
 	int i;
 
 	for (i = 0; i < JOBS; i++) {
-		s->items[i].j = (struct job){ count, s->key + (uint32_t)(i % 1500), NULL };
+		s->items[i].j =
+			(struct job){ count, s->key + (uint32_t)(i % 1500), NULL };
 		pool_submit(s->p, &s->items[i].j);
 	}
 	return NULL;
@@ -161,7 +167,9 @@ static void many_threads_may_submit(void **state)
 
 	(void)state;
 	for (i = 0; i < SUBMITTERS; i++) {
-		s[i] = (struct submitter){ .p = p, .items = mem_array(JOBS, sizeof(struct item)), .key = (uint32_t)i };
+		s[i] = (struct submitter){ .p = p,
+					   .items = mem_array(JOBS, sizeof(struct item)),
+					   .key = (uint32_t)i };
 		assert_int_equal(pthread_create(&s[i].id, NULL, submit, &s[i]), 0);
 	}
 	for (i = 0; i < SUBMITTERS; i++)

@@ -26,7 +26,7 @@ struct client {
 	SSL *ssl;
 };
 
-/* --- the server ---------------------------------------------------------------------------------------------- */
+/* --- the server ------------------------------------------------------------------- */
 
 static void make_pair(char *dir, const char *const *names, size_t n)
 {
@@ -56,7 +56,9 @@ static struct server *start(bool limits)
 	static const char *const first[] = { "localhost", "127.0.0.1" };
 	static const char *const second[] = { "*.example.org" };
 	struct server *s = mem_new(sizeof(*s));
-	struct worker_options opt = { .loops = 2, .db_threads = 3, .crypto_threads = 2, .limit_loopback = limits };
+	struct worker_options opt = {
+		.loops = 2, .db_threads = 3, .crypto_threads = 2, .limit_loopback = limits
+	};
 	char path[4][128];
 	const struct tls_pair pairs[] = { { path[0], path[1] }, { path[2], path[3] } };
 	struct err e = { 0 };
@@ -73,8 +75,12 @@ static struct server *start(bool limits)
 	snprintf(path[3], 128, "%s/key.pem", s->dir2);
 	assert_int_equal(tls_store_new(pairs, 2, &s->tls, &e), ST_OK);
 	s->w = worker_new(&opt);
-	assert_int_equal(worker_listen(s->w, &toy_service, &s->toy, "127.0.0.1", 0, s->tls, false, &s->plain, &e), ST_OK);
-	assert_int_equal(worker_listen(s->w, &toy_service, &s->toy, "127.0.0.1", 0, s->tls, true, &s->secure, &e), ST_OK);
+	assert_int_equal(worker_listen(s->w, &toy_service, &s->toy, "127.0.0.1", 0,
+				       s->tls, false, &s->plain, &e),
+			 ST_OK);
+	assert_int_equal(worker_listen(s->w, &toy_service, &s->toy, "127.0.0.1", 0,
+				       s->tls, true, &s->secure, &e),
+			 ST_OK);
 	worker_start(s->w);
 	return s;
 }
@@ -93,11 +99,12 @@ static void stop(struct server *s)
 	mem_free(s);
 }
 
-/* --- the client ---------------------------------------------------------------------------------------------- */
+/* --- the client ------------------------------------------------------------------- */
 
 static struct client dial(struct listener *l)
 {
-	struct sockaddr_in sa = { .sin_family = AF_INET, .sin_port = htons(listener_port(l)) };
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons(listener_port(l)) };
 	struct timeval tv = { .tv_sec = DEADLINE };
 	struct client c = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
 
@@ -174,7 +181,7 @@ static bool secure(struct client *c, SSL_CTX *x, const char *sni, SSL_SESSION *r
 	return SSL_connect(c->ssl) == 1;
 }
 
-/* --- plain --------------------------------------------------------------------------------------------------- */
+/* --- plain ------------------------------------------------------------------------ */
 
 static void commands_run_and_answers_keep_their_order(void **state)
 {
@@ -189,7 +196,8 @@ static void commands_run_and_answers_keep_their_order(void **state)
 	for (i = 0; i < 100; i++) {
 		static const char *const verbs[] = { "echo", "slow", "hash" };
 
-		n += (size_t)snprintf(script + n, sizeof(script) - n, "%s %zu\r\n", verbs[i % 3], i);
+		n += (size_t)snprintf(script + n, sizeof(script) - n, "%s %zu\r\n",
+				      verbs[i % 3], i);
 		m += (size_t)snprintf(want + m, sizeof(want) - m, "= %zu\r\n", i);
 	}
 	say(&c, script);
@@ -248,7 +256,8 @@ static void commits_come_back_from_another_thread(void **state)
 				assert_true(r > 0);
 				n += (size_t)r;
 			}
-			assert_true(strcmp(got, "ok x\r\n") == 0 || strcmp(got, "no x\r\n") == 0);
+			assert_true(strcmp(got, "ok x\r\n") == 0 ||
+				    strcmp(got, "no x\r\n") == 0);
 		}
 		hang_up(&c[k]);
 	}
@@ -260,7 +269,9 @@ static void large_answers_go_out_whole(void **state)
 {
 	struct server *s = start(false);
 	struct client c = dial(s->plain);
-	size_t want = sizeof("{20000000}\r\n") - 1 + 20000000 + sizeof("\r\nok blob\r\n") - 1 + 8000000, n = 0;
+	size_t want = sizeof("{20000000}\r\n") - 1 + 20000000 +
+		      sizeof("\r\nok blob\r\n") - 1 + 8000000,
+	       n = 0;
 	char *b = mem_new(1 << 16);
 
 	(void)state;
@@ -281,7 +292,8 @@ static void large_answers_go_out_whole(void **state)
 
 static void clients_that_vanish_leave_nothing(void **state)
 {
-	static const char script[] = "slow 1\r\ncommit 2\r\nparts 3\r\nblob 900000\r\nhash 4\r\nbig 900000\r\n";
+	static const char script[] =
+		"slow 1\r\ncommit 2\r\nparts 3\r\nblob 900000\r\nhash 4\r\nbig 900000\r\n";
 	struct server *s = start(false);
 	size_t cut;
 
@@ -294,9 +306,11 @@ static void clients_that_vanish_leave_nothing(void **state)
 		if (cut % 3 == 0)
 			expect(&c, "hello\r\n");
 		if (cut)
-			assert_int_equal(send(c.fd, script, cut, MSG_NOSIGNAL), (ssize_t)cut);
+			assert_int_equal(send(c.fd, script, cut, MSG_NOSIGNAL),
+					 (ssize_t)cut);
 		if (cut % 2)
-			setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)); /* a reset */
+			setsockopt(c.fd, SOL_SOCKET, SO_LINGER, &hard,
+				   sizeof(hard)); /* a reset */
 		hang_up(&c);
 	}
 	stop(s);
@@ -348,14 +362,16 @@ static void loopback_is_limited_when_asked(void **state)
 	stop(s);
 }
 
-/* --- TLS ----------------------------------------------------------------------------------------------------- */
+/* --- TLS -------------------------------------------------------------------------- */
 
 static void tls_carries_everything(void **state)
 {
 	struct server *s = start(false);
 	SSL_CTX *x = client_ctx();
 	struct client c = dial(s->secure);
-	size_t want = sizeof("{3000000}\r\n") - 1 + 3000000 + sizeof("\r\nok blob\r\n") - 1, n = 0;
+	size_t want = sizeof("{3000000}\r\n") - 1 + 3000000 + sizeof("\r\nok blob\r\n") -
+		      1,
+	       n = 0;
 	char path[128], *b = mem_new(1 << 16);
 
 	(void)state;
@@ -377,7 +393,8 @@ static void tls_carries_everything(void **state)
 	say(&c, "quit\r\n");
 	expect(&c, "bye\r\n");
 	assert_true(SSL_read(c.ssl, b, 1) <= 0);
-	assert_int_equal(SSL_get_shutdown(c.ssl) & SSL_RECEIVED_SHUTDOWN, SSL_RECEIVED_SHUTDOWN);
+	assert_int_equal(SSL_get_shutdown(c.ssl) & SSL_RECEIVED_SHUTDOWN,
+			 SSL_RECEIVED_SHUTDOWN);
 	mem_free(b);
 	hang_up(&c);
 	SSL_CTX_free(x);
@@ -426,7 +443,8 @@ static void a_command_behind_starttls_in_one_segment_is_never_answered(void **st
 	stop(s);
 }
 
-static bool shake_with_alpn(struct server *s, SSL_CTX *x, const char *wire, unsigned n, int *alert)
+static bool shake_with_alpn(struct server *s, SSL_CTX *x, const char *wire, unsigned n,
+			    int *alert)
 {
 	struct client c = dial(s->secure);
 	bool ok;
@@ -481,8 +499,10 @@ static void old_protocols_are_refused(void **state)
 	c = dial(s->secure);
 	assert_true(secure(&c, x, NULL, NULL));
 	expect(&c, "hello tls\r\n");
-	assert_int_not_equal(SSL_do_handshake(c.ssl) == 1 && SSL_renegotiate(c.ssl) == 1 &&
-				     SSL_do_handshake(c.ssl) == 1 && SSL_renegotiate_pending(c.ssl) == 0,
+	assert_int_not_equal(SSL_do_handshake(c.ssl) == 1 &&
+				     SSL_renegotiate(c.ssl) == 1 &&
+				     SSL_do_handshake(c.ssl) == 1 &&
+				     SSL_renegotiate_pending(c.ssl) == 0,
 			     1);
 	hang_up(&c);
 	SSL_CTX_free(x);
@@ -511,7 +531,8 @@ static void names_choose_certificates(void **state)
 
 		assert_true(secure(&c, x, rows[i].sni, NULL));
 		peer = SSL_get1_peer_certificate(c.ssl);
-		X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, cn, sizeof(cn));
+		X509_NAME_get_text_by_NID(X509_get_subject_name(peer), NID_commonName, cn,
+					  sizeof(cn));
 		assert_string_equal(cn, rows[i].cn);
 		X509_free(peer);
 		hang_up(&c);
@@ -520,7 +541,8 @@ static void names_choose_certificates(void **state)
 	stop(s);
 }
 
-static SSL_SESSION *one_visit(struct listener *l, SSL_CTX *x, SSL_SESSION *with, bool *resumed, const char *greeting)
+static SSL_SESSION *one_visit(struct listener *l, SSL_CTX *x, SSL_SESSION *with,
+			      bool *resumed, const char *greeting)
 {
 	struct client c = dial(l);
 	SSL_SESSION *sess;
@@ -652,7 +674,8 @@ static void broken_handshakes_leave_nothing(void **state)
 		struct client c = dial(s->secure);
 
 		if (cut)
-			assert_int_equal(send(c.fd, hello, cut, MSG_NOSIGNAL), (ssize_t)cut);
+			assert_int_equal(send(c.fd, hello, cut, MSG_NOSIGNAL),
+					 (ssize_t)cut);
 		hang_up(&c);
 		c = dial(s->secure);
 		say(&c, "GET / HTTP/1.1\r\n\r\n");
@@ -672,13 +695,15 @@ int main(void)
 		cmocka_unit_test(loopback_is_limited_when_asked),
 		cmocka_unit_test(tls_carries_everything),
 		cmocka_unit_test(starttls_starts_anew),
-		cmocka_unit_test(a_command_behind_starttls_in_one_segment_is_never_answered),
+		cmocka_unit_test(
+			a_command_behind_starttls_in_one_segment_is_never_answered),
 		cmocka_unit_test(a_foreign_alpn_gets_alert_120),
 		cmocka_unit_test(old_protocols_are_refused),
 		cmocka_unit_test(names_choose_certificates),
 		cmocka_unit_test(sessions_resume_within_a_service_until_a_reload),
 		cmocka_unit_test(a_reload_drops_nobody_and_serves_the_new_certificate),
-		cmocka_unit_test(a_flood_of_handshakes_stops_neither_sessions_nor_passwords),
+		cmocka_unit_test(
+			a_flood_of_handshakes_stops_neither_sessions_nor_passwords),
 		cmocka_unit_test(broken_handshakes_leave_nothing),
 	};
 

@@ -77,8 +77,10 @@ static void commands_run_in_all_three_places(void **state)
 
 static void any_cut_of_the_input_gives_the_same_answers(void **state)
 {
-	static const char script[] = "echo 1\r\nslow 2\r\ncommit 3\r\nread\r\nblob 15\r\nwait x\r\necho 4\r\nquit\r\n";
-	static const char want[] = "hello\r\n= 1\r\n= 2\r\nok 3\r\n= 1\r\n{15}\r\n012345678901234\r\nok blob\r\n= x\r\n= 4\r\nbye\r\n";
+	static const char script[] =
+		"echo 1\r\nslow 2\r\ncommit 3\r\nread\r\nblob 15\r\nwait x\r\necho 4\r\nquit\r\n";
+	static const char want[] =
+		"hello\r\n= 1\r\n= 2\r\nok 3\r\n= 1\r\n{15}\r\n012345678901234\r\nok blob\r\n= x\r\n= 4\r\nbye\r\n";
 	size_t cut;
 
 	(void)state;
@@ -101,8 +103,9 @@ static void any_cut_of_the_input_gives_the_same_answers(void **state)
 
 static void a_vanished_client_at_every_byte_leaves_nothing(void **state)
 {
-	static const char script[] = "slow 2\r\ncommit 3\r\ncommit 4\r\nparts 3\r\nblob 1000000\r\nbig 900000\r\nwait x\r\n"
-				     "delay 10\r\nstarttls\r\n";
+	static const char script[] =
+		"slow 2\r\ncommit 3\r\ncommit 4\r\nparts 3\r\nblob 1000000\r\nbig 900000\r\nwait x\r\n"
+		"delay 10\r\nstarttls\r\n";
 	size_t cut, variant;
 
 	(void)state;
@@ -146,7 +149,8 @@ static void answers_wait_for_their_commits_in_order(void **state)
 	(void)state;
 	conn_sim_take(f->c, conn_sim_received(f->c).n);
 	say(f, "commit a\r\ncommit b\r\ncommit c\r\nread\r\n");
-	assert_int_equal(f->toy.n_tickets, 3); /* pipelined writes run on; the read waits */
+	assert_int_equal(f->toy.n_tickets,
+			 3); /* pipelined writes run on; the read waits */
 	expect(f->c, "");
 	toy_finish(&f->toy, 1, true);
 	worker_step(f->w);
@@ -244,7 +248,8 @@ static void a_slow_reader_holds_no_worker_and_little_memory(void **state)
 static void blobs_are_read_as_the_socket_drains(void **state)
 {
 	struct fixture *f = start(false);
-	size_t total = 0, want = sizeof("{3000000}\r\n") - 1 + 3000000 + sizeof("\r\nok blob\r\n= end\r\n") - 1;
+	size_t total = 0, want = sizeof("{3000000}\r\n") - 1 + 3000000 +
+				 sizeof("\r\nok blob\r\n= end\r\n") - 1;
 	char *all = mem_new(want + 1);
 
 	(void)state;
@@ -431,8 +436,9 @@ static void a_net_has_a_limit_before_login_and_in_all(void **state)
 		c[i] = worker_connect_sim(f->w, &toy_service, &f->toy, false, NULL);
 		conn_sim_send(c[i], SL("login c\r\n"));
 		worker_step(f->w);
-		expect(c[i], i - LIMIT_CONN_PREAUTH_PER_NET < LIMIT_CONN_PER_USER ? "hello\r\nhi\r\n" :
-										    "hello\r\ntoo many\r\n");
+		expect(c[i], i - LIMIT_CONN_PREAUTH_PER_NET < LIMIT_CONN_PER_USER
+				     ? "hello\r\nhi\r\n"
+				     : "hello\r\ntoo many\r\n");
 	}
 	c[i] = worker_connect_sim(f->w, &toy_service, &f->toy, false, NULL);
 	worker_step(f->w);
