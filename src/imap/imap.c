@@ -52,8 +52,10 @@ static void imap_closed(struct session *s)
 /* A browser was led here: nothing is answered that it could show (ALPACA, HAZARDS 26). */
 static bool is_http(slice line)
 {
-	static const slice verbs[] = { S("GET /"), S("POST /"), S("HEAD /"), S("PUT /"), S("DELETE /"), S("PATCH /"),
-				       S("OPTIONS /"), S("OPTIONS *"), S("CONNECT "), S("TRACE /") };
+	static const slice verbs[] = { S("GET /"),     S("POST /"),    S("HEAD /"),
+				       S("PUT /"),     S("DELETE /"),  S("PATCH /"),
+				       S("OPTIONS /"), S("OPTIONS *"), S("CONNECT "),
+				       S("TRACE /") };
 
 	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
 		if (slice_istarts(line, verbs[i]))
@@ -86,7 +88,8 @@ static struct named name_of(slice line)
 	if (r.tag.n == 0 || at >= line.n || line.p[r.tag.n] != ' ')
 		return r;
 	word = word_at(line, at);
-	if (slice_ieq(word, SL("UID")) && at + word.n < line.n && line.p[at + word.n] == ' ') {
+	if (slice_ieq(word, SL("UID")) && at + word.n < line.n &&
+	    line.p[at + word.n] == ' ') {
 		r.uid = true;
 		at += word.n + 1;
 		word = word_at(line, at);
@@ -110,7 +113,8 @@ static enum frame command_frame(struct imap *im)
 		im->no_pipe = flags & CMD_NAMES;
 	if (flags & CMD_CRYPTO)
 		return FRAME_CRYPTO;
-	if (flags & CMD_HERE || (flags & CMD_CLEAN && (!im->box || !imap_box_has_news(im->box))) ||
+	if (flags & CMD_HERE ||
+	    (flags & CMD_CLEAN && (!im->box || !imap_box_has_news(im->box))) ||
 	    (nm.def && !(nm.def->states & im->state)))
 		return FRAME_HERE;
 	im->on_db = true;
@@ -177,14 +181,18 @@ static enum step start_command(struct imap *im, struct imap_cmd *c)
 	c->line = im->input;
 	if (nm.tag.n == 0 || im->input.n == nm.tag.n) {
 		p.at = nm.tag.n;
-		imap_parse_fail(&p, nm.tag.n ? "a command expected behind the tag" : "a tag expected");
+		imap_parse_fail(&p, nm.tag.n ? "a command expected behind the tag"
+					     : "a tag expected");
 		return imap_bad_parse(im, c, &p);
 	}
 	if (!nm.def)
 		return imap_bad(im, c, "Unknown command");
 	if (!(nm.def->states & im->state))
-		return imap_bad(im, c, im->state == IMAP_NOT_AUTH ? "Log in first" :
-				       nm.def->states == IMAP_SELECTED ? "Select a mailbox first" : "Not in this state");
+		return imap_bad(im, c,
+				im->state == IMAP_NOT_AUTH ? "Log in first"
+				: nm.def->states == IMAP_SELECTED
+					? "Select a mailbox first"
+					: "Not in this state");
 	p.at = nm.at;
 	if ((nm.def->parse && !nm.def->parse(&p, c)) || !imap_parse_end(&p))
 		return imap_bad_parse(im, c, &p);
@@ -241,14 +249,17 @@ static void write_fail(struct imap *im, const struct imap_cmd *c)
 {
 	out_done(&im->s.fail);
 	out_add(&im->s.fail, c->tag);
-	out_adds(&im->s.fail, " NO [UNAVAILABLE] Not saved: the server could not write it\r\n");
+	out_adds(&im->s.fail,
+		 " NO [UNAVAILABLE] Not saved: the server could not write it\r\n");
 }
 
 /* Calls the command until it has ended or must be called again. */
 static enum step run_command(struct imap *im, struct imap_cmd *c, struct out *o)
 {
 	if (!c->ended) {
-		enum step st = c->phase == 0 && im->unit == IMAP_UNIT_COMMAND && !c->def ? start_command(im, c) : STEP_WAIT;
+		enum step st = c->phase == 0 && im->unit == IMAP_UNIT_COMMAND && !c->def
+				       ? start_command(im, c)
+				       : STEP_WAIT;
 
 		if (st == STEP_WAIT)
 			st = c->def->run(im, c, o);
@@ -265,14 +276,16 @@ static enum step run_command(struct imap *im, struct imap_cmd *c, struct out *o)
 static enum step run_refused(struct imap *im, struct out *o)
 {
 	enum imap_refusal why = im->fr.why;
-	slice tag = why == IMAP_REFUSED_MULTIAPPEND ? imap_append_tag(im) : imap_framer_tag(&im->fr);
+	slice tag = why == IMAP_REFUSED_MULTIAPPEND ? imap_append_tag(im)
+						    : imap_framer_tag(&im->fr);
 
 	if (im->sasl.state != SASL_NONE)
 		tag = im->held_tag;
 	else if (im->is_idling)
 		tag = im->idle_tag;
 	out_add(o, tag.n ? tag : SL("*"));
-	if (why == IMAP_REFUSED_LITERAL) /* RFC 7888 4: refused with NO or BAD, not read */
+	if (why ==
+	    IMAP_REFUSED_LITERAL) /* RFC 7888 4: refused with NO or BAD, not read */
 		out_adds(o, " NO [LIMIT] The literal is too long\r\n");
 	else if (why == IMAP_REFUSED_MULTIAPPEND)
 		out_adds(o, " BAD The command should end behind the message\r\n");
@@ -376,8 +389,8 @@ static enum step imap_run(struct session *s, struct out *o)
 	if (st != STEP_MORE && st != STEP_WAIT && st != STEP_COMMIT_MORE) {
 		im->cmd = NULL;
 		im->todo = IMAP_DO_NOTHING;
-		if (im->unit == IMAP_UNIT_COMMAND || im->unit == IMAP_UNIT_LINE || im->unit == IMAP_UNIT_LAST ||
-		    im->unit == IMAP_UNIT_REFUSED)
+		if (im->unit == IMAP_UNIT_COMMAND || im->unit == IMAP_UNIT_LINE ||
+		    im->unit == IMAP_UNIT_LAST || im->unit == IMAP_UNIT_REFUSED)
 			imap_framer_reset(&im->fr);
 	}
 	return st;

@@ -50,7 +50,8 @@ static void write_keyword_names(const struct imap_flag_names *names, struct out 
 }
 
 /* RFC 3501 7.2.6, 7.1 (PERMANENTFLAGS): "\*" while new keywords can be made. */
-void imap_write_permanent_flags(struct imap *im, const struct imap_flag_names *names, struct out *o)
+void imap_write_permanent_flags(struct imap *im, const struct imap_flag_names *names,
+				struct out *o)
 {
 	static const char sys[] = "\\Answered \\Flagged \\Deleted \\Seen \\Draft";
 
@@ -87,8 +88,9 @@ enum status imap_names(struct imap *im, struct imap_cmd *c, struct out *o, struc
 	return ST_OK;
 }
 
-enum status imap_flags_bits(struct imap *im, struct imap_cmd *c, struct store_txn *t, const struct imap_flags *f,
-			    struct store_flags *out, struct err *e)
+enum status imap_flags_bits(struct imap *im, struct imap_cmd *c, struct store_txn *t,
+			    const struct imap_flags *f, struct store_flags *out,
+			    struct err *e)
 {
 	struct store_flags got = { .sys = f->sys };
 
@@ -124,7 +126,8 @@ static void box_changed(struct store_watch *w)
 		session_ref_wake(&b->ref);
 }
 
-enum status imap_box_open(struct imap *im, uint32_t mbox, bool read_only, struct imap_box **out, struct err *e)
+enum status imap_box_open(struct imap *im, uint32_t mbox, bool read_only,
+			  struct imap_box **out, struct err *e)
 {
 	struct imap_box *b = mem_new(sizeof(*b));
 	enum status st;
@@ -134,7 +137,8 @@ enum status imap_box_open(struct imap *im, uint32_t mbox, bool read_only, struct
 	b->watch.mbox = b->mbox = mbox;
 	b->ref = session_get_ref(&im->s);
 	b->read_only = read_only;
-	store_watch_add(im->ctx->store, &b->watch); /* before the view: nothing falls between */
+	store_watch_add(im->ctx->store,
+			&b->watch); /* before the view: nothing falls between */
 	st = store_view_open(im->ctx->store, im->account, mbox, &b->base, e);
 	if (st != ST_OK) {
 		store_watch_remove(im->ctx->store, &b->watch);
@@ -168,7 +172,8 @@ bool imap_box_is_recent(const struct imap_box *b, uint32_t uid)
 
 uint32_t imap_box_recents(const struct imap_box *b)
 {
-	return (uint32_t)(imap_view_count(&b->view) - imap_view_below(&b->view, b->recent_from));
+	return (uint32_t)(imap_view_count(&b->view) -
+			  imap_view_below(&b->view, b->recent_from));
 }
 
 /* Messages that came while the session watched are \Recent to every session that saw them come, and taken with the next
@@ -186,7 +191,8 @@ void imap_box_take_recent(struct imap *im, struct store_txn *t)
 
 /* --- numbers ------------------------------------------------------------------------------------------------------- */
 
-static bool seq_uids(const struct imap_view *v, const struct imap_seqset *r, struct arena *a, struct store_uids *out)
+static bool seq_uids(const struct imap_view *v, const struct imap_seqset *r,
+		     struct arena *a, struct store_uids *out)
 {
 	size_t total = 0;
 
@@ -198,7 +204,8 @@ static bool seq_uids(const struct imap_view *v, const struct imap_seqset *r, str
 		if (v->n_gone == 0) {
 			size_t n = r->range[i].hi - r->range[i].lo + 1;
 
-			memcpy(out->uid + out->n, v->uid + r->range[i].lo - 1, n * sizeof(*out->uid));
+			memcpy(out->uid + out->n, v->uid + r->range[i].lo - 1,
+			       n * sizeof(*out->uid));
 			out->n += n;
 			continue;
 		}
@@ -208,12 +215,14 @@ static bool seq_uids(const struct imap_view *v, const struct imap_seqset *r, str
 	return true;
 }
 
-static void uid_uids(const struct imap_view *v, const struct imap_seqset *r, struct arena *a, struct store_uids *out)
+static void uid_uids(const struct imap_view *v, const struct imap_seqset *r,
+		     struct arena *a, struct store_uids *out)
 {
 	size_t total = 0;
 
 	for (size_t i = 0; i < r->n; i++)
-		total += imap_view_below(v, r->range[i].hi) - imap_view_below(v, r->range[i].lo) + 1;
+		total += imap_view_below(v, r->range[i].hi) -
+			 imap_view_below(v, r->range[i].lo) + 1;
 	out->uid = arena_array(a, total ? total : 1, sizeof(*out->uid));
 	out->n = 0;
 	for (size_t k = 0; k < r->n; k++) {
@@ -221,7 +230,8 @@ static void uid_uids(const struct imap_view *v, const struct imap_seqset *r, str
 		size_t j = imap_lower_bound(v->gone, v->n_gone, r->range[k].lo);
 
 		for (;;) {
-			uint32_t x = i < v->n ? v->uid[i] : 0, y = j < v->n_gone ? v->gone[j] : 0;
+			uint32_t x = i < v->n ? v->uid[i] : 0,
+				 y = j < v->n_gone ? v->gone[j] : 0;
 			uint32_t next = !x || (y && y < x) ? y : x;
 
 			if (next == 0 || next > r->range[k].hi)
@@ -235,11 +245,13 @@ static void uid_uids(const struct imap_view *v, const struct imap_seqset *r, str
 	}
 }
 
-bool imap_box_uids(struct imap *im, struct arena *a, const struct imap_seqset *set, bool uid, struct store_uids *out)
+bool imap_box_uids(struct imap *im, struct arena *a, const struct imap_seqset *set,
+		   bool uid, struct store_uids *out)
 {
 	const struct imap_view *v = &im->box->view;
 	uint32_t count = (uint32_t)imap_view_count(v);
-	struct imap_seqset r = imap_seqset_resolve(a, set, uid ? imap_view_last(v) : count);
+	struct imap_seqset r =
+		imap_seqset_resolve(a, set, uid ? imap_view_last(v) : count);
 
 	if (uid) { /* RFC 3501 6.4.8: UIDs that do not exist are ignored */
 		uid_uids(v, &r, a, out);
@@ -247,7 +259,8 @@ bool imap_box_uids(struct imap *im, struct arena *a, const struct imap_seqset *s
 	}
 	if (imap_seqset_highest(set) > count)
 		return false;
-	for (size_t i = 0; i < r.n; i++) { /* "7:*" with 5 messages is 5:7: what is in use of it */
+	for (size_t i = 0; i < r.n;
+	     i++) { /* "7:*" with 5 messages is 5:7: what is in use of it */
 		if (r.range[i].lo > count)
 			return false;
 		if (r.range[i].hi > count)
@@ -258,7 +271,9 @@ bool imap_box_uids(struct imap *im, struct arena *a, const struct imap_seqset *s
 
 /* --- what the client was told already -------------------------------------------------------------------------------- */
 
-enum { TOLD_MAX = 512 }; /* beyond it the client hears of its own changes again, which is allowed */
+enum {
+	TOLD_MAX = 512
+}; /* beyond it the client hears of its own changes again, which is allowed */
 
 void imap_box_told(struct imap_box *b, const struct store_row *rows, size_t n)
 {
@@ -276,7 +291,8 @@ void imap_box_told(struct imap_box *b, const struct store_row *rows, size_t n)
 		else
 			pos++;
 		if (last && pos < b->view.n && b->view.uid[pos] == rows[i].uid) {
-			last->hi = rows[i].uid; /* the next one in the mailbox: one range */
+			last->hi =
+				rows[i].uid; /* the next one in the mailbox: one range */
 			continue;
 		}
 		pos = imap_lower_bound(b->view.uid, b->view.n, rows[i].uid);
@@ -284,22 +300,24 @@ void imap_box_told(struct imap_box *b, const struct store_row *rows, size_t n)
 			b->cap_told = b->cap_told ? b->cap_told * 2 : 8;
 			b->told = mem_grow(b->told, b->cap_told, sizeof(*b->told));
 		}
-		b->told[b->n_told++] = (struct imap_told){ rows[i].uid, rows[i].uid, modseq };
+		b->told[b->n_told++] =
+			(struct imap_told){ rows[i].uid, rows[i].uid, modseq };
 	}
 }
 
 static bool was_told(const struct imap_box *b, const struct store_row *row)
 {
 	for (size_t i = 0; i < b->n_told; i++)
-		if (row->uid >= b->told[i].lo && row->uid <= b->told[i].hi && row->modseq <= b->told[i].modseq)
+		if (row->uid >= b->told[i].lo && row->uid <= b->told[i].hi &&
+		    row->modseq <= b->told[i].modseq)
 			return true;
 	return false;
 }
 
 /* --- telling --------------------------------------------------------------------------------------------------------- */
 
-void imap_write_flags_row(struct imap *im, struct imap_cmd *c, uint32_t seq, const struct store_row *row, bool uid,
-			  struct out *o)
+void imap_write_flags_row(struct imap *im, struct imap_cmd *c, uint32_t seq,
+			  const struct store_row *row, bool uid, struct out *o)
 {
 	char line[64 + IMAP_FLAGS_SHORT];
 	size_t n = 2;
@@ -361,7 +379,8 @@ static enum step tell_flags(struct imap *im, struct imap_cmd *c, struct out *o)
 
 	while (y->at < y->ch.changed.n) {
 		size_t left = y->ch.changed.n - y->at;
-		uint32_t first = y->ch.changed.uid[y->at], last = y->ch.changed.uid[y->ch.changed.n - 1];
+		uint32_t first = y->ch.changed.uid[y->at],
+			 last = y->ch.changed.uid[y->ch.changed.n - 1];
 		struct store_row row;
 
 		if (o->bytes >= LIMIT_OUT_STEP)
@@ -369,17 +388,20 @@ static enum step tell_flags(struct imap *im, struct imap_cmd *c, struct out *o)
 		if ((last - first) / 32 < left) {
 			size_t before = y->at;
 
-			if (store_rows(im->ctx->store, im->account, im->box->mbox, first, last, tell_row, &t, &e) != ST_OK)
+			if (store_rows(im->ctx->store, im->account, im->box->mbox, first,
+				       last, tell_row, &t, &e) != ST_OK)
 				return STEP_DONE;
 			if (o->bytes < LIMIT_OUT_STEP || y->at == before)
 				y->at = y->ch.changed.n;
 			continue;
 		}
 		y->at++;
-		if (store_row_get(im->ctx->store, im->account, im->box->mbox, first, &row, &e) != ST_OK)
+		if (store_row_get(im->ctx->store, im->account, im->box->mbox, first, &row,
+				  &e) != ST_OK)
 			continue;
 		if (imap_view_seq(&im->box->view, first) && !was_told(im->box, &row))
-			imap_write_flags_row(im, c, imap_view_seq(&im->box->view, first), &row, c->uid, o);
+			imap_write_flags_row(im, c, imap_view_seq(&im->box->view, first),
+					     &row, c->uid, o);
 	}
 	return STEP_DONE;
 }
@@ -427,18 +449,21 @@ static enum status move_on(struct imap *im, struct imap_cmd *c, struct err *e)
 		store_view_unref(im->ctx->store, next);
 		return ST_OK;
 	}
-	st = store_changes_between(im->ctx->store, b->base, next, &im->s.arena, &c->sync.ch, e);
+	st = store_changes_between(im->ctx->store, b->base, next, &im->s.arena,
+				   &c->sync.ch, e);
 	if (st != ST_OK) {
 		store_view_unref(im->ctx->store, next);
 		return st;
 	}
-	imap_view_move(&b->view, next->uid, next->n, c->sync.ch.expunged.uid, c->sync.ch.expunged.n);
+	imap_view_move(&b->view, next->uid, next->n, c->sync.ch.expunged.uid,
+		       c->sync.ch.expunged.n);
 	store_view_unref(im->ctx->store, b->base);
 	b->base = next;
 	return ST_OK;
 }
 
-enum step imap_box_sync(struct imap *im, struct imap_cmd *c, bool may_expunge, struct out *o)
+enum step imap_box_sync(struct imap *im, struct imap_cmd *c, bool may_expunge,
+			struct out *o)
 {
 	struct imap_box *b = im->box;
 	struct imap_sync *y = &c->sync;
@@ -461,7 +486,8 @@ enum step imap_box_sync(struct imap *im, struct imap_cmd *c, bool may_expunge, s
 		if (y->ch.added.n)
 			tell_counts(b, o);
 	}
-	if (y->at < y->ch.changed.n && imap_names(im, c, o, &e) == ST_OK && tell_flags(im, c, o) == STEP_MORE)
+	if (y->at < y->ch.changed.n && imap_names(im, c, o, &e) == ST_OK &&
+	    tell_flags(im, c, o) == STEP_MORE)
 		return STEP_MORE;
 	while (b->n_told && b->told[b->n_told - 1].modseq <= b->base->modseq)
 		b->n_told--;

@@ -51,7 +51,8 @@ static bool parse_announced(struct imap_parse *p, struct append_args *x)
 
 	if (!imap_parse_sp(p) || !imap_parse_mailbox(p, &x->name) || !imap_parse_sp(p))
 		return false;
-	if (imap_parse_peek(p, '(') && (!imap_parse_flag_list(p, &x->flags) || !imap_parse_sp(p)))
+	if (imap_parse_peek(p, '(') &&
+	    (!imap_parse_flag_list(p, &x->flags) || !imap_parse_sp(p)))
 		return false;
 	if (imap_parse_peek(p, '"')) {
 		if (!imap_parse_date_time(p, &x->date) || !imap_parse_sp(p))
@@ -60,16 +61,19 @@ static bool parse_announced(struct imap_parse *p, struct append_args *x)
 	}
 	lit = imap_literal_at_end(p->s, &at, &x->n);
 	x->sync = lit == IMAP_LITERAL_SYNC;
-	return (lit != IMAP_LITERAL_NONE && at == p->at) || imap_parse_fail(p, "flags, a date or the message expected");
+	return (lit != IMAP_LITERAL_NONE && at == p->at) ||
+	       imap_parse_fail(p, "flags, a date or the message expected");
 }
 
-static enum status find_place(struct imap *im, const struct append_args *x, struct store_mailbox *m, struct err *e)
+static enum status find_place(struct imap *im, const struct append_args *x,
+			      struct store_mailbox *m, struct err *e)
 {
 	uint64_t max = im->ctx->max_message ? im->ctx->max_message : LIMIT_MESSAGE;
 	enum status st;
 
 	if (x->n > max)
-		return err_set(e, ERR_LIMIT, "The message is above %llu octets", (unsigned long long)max);
+		return err_set(e, ERR_LIMIT, "The message is above %llu octets",
+			       (unsigned long long)max);
 	if (x->n == 0)
 		return err_set(e, ERR_CANNOT, "An empty message is not kept");
 	st = store_mailbox_find(im->ctx->store, im->account, x->name, &im->s.arena, m, e);
@@ -78,14 +82,16 @@ static enum status find_place(struct imap *im, const struct append_args *x, stru
 	return st;
 }
 
-static struct imap_append *start(slice tag, const struct append_args *x, const struct store_mailbox *m)
+static struct imap_append *start(slice tag, const struct append_args *x,
+				 const struct store_mailbox *m)
 {
 	struct imap_append *ap = mem_new(sizeof(*ap));
 
 	arena_init(&ap->mem);
 	ap->tag = arena_dup(&ap->mem, tag);
 	ap->flags = x->flags;
-	ap->flags.kw = x->flags.n_kw ? arena_array(&ap->mem, x->flags.n_kw, sizeof(slice)) : NULL;
+	ap->flags.kw = x->flags.n_kw ? arena_array(&ap->mem, x->flags.n_kw, sizeof(slice))
+				     : NULL;
 	for (size_t i = 0; i < x->flags.n_kw; i++)
 		ap->flags.kw[i] = arena_dup(&ap->mem, x->flags.kw[i]);
 	ap->has_date = x->has_date;
@@ -110,7 +116,8 @@ enum step imap_append_begin(struct imap *im, struct out *o)
 	x.sync = imap_literal_at_end(im->input, &at, &x.n) == IMAP_LITERAL_SYNC;
 	if (!parse_announced(&p, &x)) {
 		im->errors++;
-		refusal = arena_fmt(&im->s.arena, "BAD octet %zu: %s", p.why_at + 1, p.why);
+		refusal =
+			arena_fmt(&im->s.arena, "BAD octet %zu: %s", p.why_at + 1, p.why);
 	} else if (find_place(im, &x, &m, &e) != ST_OK) {
 		refusal = imap_no_line(&im->s.arena, &e, true);
 	}
@@ -125,7 +132,9 @@ enum step imap_append_begin(struct imap *im, struct out *o)
 	im->append = start(tag, &x, &m);
 	im->append->refusal = arena_dup(&im->append->mem, refusal);
 	if (!refusal.n)
-		im->append->in = intake_new(im->ctx->store, 0, im->ctx->max_message ? im->ctx->max_message : LIMIT_MESSAGE);
+		im->append->in = intake_new(im->ctx->store, 0,
+					    im->ctx->max_message ? im->ctx->max_message
+								 : LIMIT_MESSAGE);
 	imap_framer_reset(&im->fr);
 	imap_framer_message(&im->fr, x.n, refusal.n > 0);
 	if (x.sync)
@@ -135,7 +144,8 @@ enum step imap_append_begin(struct imap *im, struct out *o)
 
 static void refuse(struct imap *im, const struct err *e)
 {
-	im->append->refusal = arena_dup(&im->append->mem, imap_no_line(&im->s.arena, e, true));
+	im->append->refusal =
+		arena_dup(&im->append->mem, imap_no_line(&im->s.arena, e, true));
 	im->fr.is_discard = true;
 }
 
@@ -144,7 +154,8 @@ enum step imap_append_chunk(struct imap *im)
 {
 	struct err e;
 
-	if (!im->append->refusal.n && intake_write(im->append->in, im->input, &e) != ST_OK)
+	if (!im->append->refusal.n &&
+	    intake_write(im->append->in, im->input, &e) != ST_OK)
 		refuse(im, &e);
 	return STEP_DONE;
 }
@@ -166,7 +177,8 @@ static enum status finish_intake(struct imap *im, struct imap_append *ap, struct
 	return ST_OK;
 }
 
-static enum status file(struct imap *im, struct imap_cmd *c, struct store_txn *t, uint32_t *uid, struct err *e)
+static enum status file(struct imap *im, struct imap_cmd *c, struct store_txn *t,
+			uint32_t *uid, struct err *e)
 {
 	struct imap_append *ap = im->append;
 	struct store_place place = { .account = im->account, .mbox = ap->mbox };
@@ -210,7 +222,9 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 
 	(void)o;
 	if (c->phase == 1) { /* durable, or not */
-		slice line = c->wait.st == ST_OK ? c->result : imap_no_line(&im->s.arena, &c->wait.e, true);
+		slice line = c->wait.st == ST_OK
+				     ? c->result
+				     : imap_no_line(&im->s.arena, &c->wait.e, true);
 
 		atomic_store(&im->box->dirty, true);
 		return answer(im, c, line);
@@ -231,7 +245,8 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 	if (st != ST_OK)
 		return answer(im, c, imap_no_line(&im->s.arena, &e, true));
 	log_append(im, ap, uid);
-	c->result = arena_fmt(&im->s.arena, "OK [APPENDUID %u %u] Append completed", ap->uidvalidity, uid);
+	c->result = arena_fmt(&im->s.arena, "OK [APPENDUID %u %u] Append completed",
+			      ap->uidvalidity, uid);
 	if (im->box && im->box->mbox == ap->mbox) {
 		c->phase = 1;
 		return imap_commit(im, c, t) ? run(im, c, o) : STEP_WAIT;
@@ -251,5 +266,9 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 }
 
 const struct imap_cmd_def imap_cmd_append = {
-	.name = S("APPEND"), .states = IMAP_INSIDE, .parse = parse, .run = run, .rfc = "RFC 3501 6.3.11",
+	.name = S("APPEND"),
+	.states = IMAP_INSIDE,
+	.parse = parse,
+	.run = run,
+	.rfc = "RFC 3501 6.3.11",
 };

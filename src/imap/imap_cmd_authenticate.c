@@ -30,8 +30,8 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	return au->initial.n || imap_parse_fail(p, "base64 expected");
 }
 
-static enum step result(struct imap *im, struct imap_cmd *c, enum sasl_result r, slice challenge, slice user,
-			slice password, struct out *o)
+static enum step result(struct imap *im, struct imap_cmd *c, enum sasl_result r,
+			slice challenge, slice user, slice password, struct out *o)
 {
 	enum step st;
 
@@ -49,7 +49,8 @@ static enum step result(struct imap *im, struct imap_cmd *c, enum sasl_result r,
 		break;
 	case SASL_BAD:
 	default:
-		st = imap_bad(im, c, "That is not base64, or not what the mechanism wants");
+		st = imap_bad(im, c,
+			      "That is not base64, or not what the mechanism wants");
 		break;
 	}
 	sasl_reset(&im->sasl);
@@ -63,22 +64,25 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 	slice challenge = SL(""), user = SL(""), password = SL("");
 	enum sasl_result r;
 
-	if (!slice_ieq(au->mechanism, SL("PLAIN")) && !slice_ieq(au->mechanism, SL("LOGIN")))
+	if (!slice_ieq(au->mechanism, SL("PLAIN")) &&
+	    !slice_ieq(au->mechanism, SL("LOGIN")))
 		return imap_no_text(im, c, "[CANNOT] Unknown mechanism");
 	if (!imap_is_secure(im))
 		return imap_no_text(im, c, "[PRIVACYREQUIRED] Use STARTTLS first");
 	sasl_reset(&im->sasl);
 	im->held_tag = arena_dup(&im->held, c->tag);
-	r = sasl_start(&im->sasl, au->mechanism, au->has_initial ? &au->initial : NULL, &im->held, &challenge, &user,
-		       &password);
+	r = sasl_start(&im->sasl, au->mechanism, au->has_initial ? &au->initial : NULL,
+		       &im->held, &challenge, &user, &password);
 	return result(im, c, r, challenge, user, password, o);
 }
 
 enum step imap_authenticate_line(struct imap *im, struct out *o)
 {
-	struct imap_cmd *c = imap_cmd_new(im, &imap_cmd_authenticate, arena_dup(&im->s.arena, im->held_tag));
+	struct imap_cmd *c = imap_cmd_new(im, &imap_cmd_authenticate,
+					  arena_dup(&im->s.arena, im->held_tag));
 	slice challenge = SL(""), user = SL(""), password = SL("");
-	enum sasl_result r = sasl_step(&im->sasl, im->input, &im->held, &challenge, &user, &password);
+	enum sasl_result r =
+		sasl_step(&im->sasl, im->input, &im->held, &challenge, &user, &password);
 
 	c->ended = true;
 	c->last = result(im, c, r, challenge, user, password, o);
@@ -86,6 +90,10 @@ enum step imap_authenticate_line(struct imap *im, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_authenticate = {
-	.name = S("AUTHENTICATE"), .states = IMAP_NOT_AUTH, .flags = CMD_CRYPTO, .parse = parse, .run = run,
+	.name = S("AUTHENTICATE"),
+	.states = IMAP_NOT_AUTH,
+	.flags = CMD_CRYPTO,
+	.parse = parse,
+	.run = run,
 	.rfc = "RFC 3501 6.2.2",
 };

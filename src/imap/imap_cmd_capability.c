@@ -10,5 +10,9 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_capability = {
-	.name = S("CAPABILITY"), .states = IMAP_ANY, .flags = CMD_HERE, .run = run, .rfc = "RFC 3501 6.1.1",
+	.name = S("CAPABILITY"),
+	.states = IMAP_ANY,
+	.flags = CMD_HERE,
+	.run = run,
+	.rfc = "RFC 3501 6.1.1",
 };

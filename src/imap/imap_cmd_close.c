@@ -19,8 +19,11 @@ static enum step run_close(struct imap *im, struct imap_cmd *c, struct out *o)
 
 		if (st == STEP_WAIT || st == STEP_MORE)
 			return st;
-		if (st == STEP_CLOSE) /* what could not be expunged stays (RFC 3501 6.4.2 knows no NO) */
-			return leave(im, c, "Closed; some messages marked as deleted are still there");
+		if (st ==
+		    STEP_CLOSE) /* what could not be expunged stays (RFC 3501 6.4.2 knows no NO) */
+			return leave(
+				im, c,
+				"Closed; some messages marked as deleted are still there");
 	}
 	return leave(im, c, "Close completed");
 }
@@ -32,8 +35,14 @@ static enum step run_unselect(struct imap *im, struct imap_cmd *c, struct out *o
 }
 
 const struct imap_cmd_def imap_cmd_close = {
-	.name = S("CLOSE"), .states = IMAP_SELECTED, .run = run_close, .rfc = "RFC 3501 6.4.2",
+	.name = S("CLOSE"),
+	.states = IMAP_SELECTED,
+	.run = run_close,
+	.rfc = "RFC 3501 6.4.2",
 };
 const struct imap_cmd_def imap_cmd_unselect = {
-	.name = S("UNSELECT"), .states = IMAP_SELECTED, .run = run_unselect, .rfc = "RFC 3691 2",
+	.name = S("UNSELECT"),
+	.states = IMAP_SELECTED,
+	.run = run_unselect,
+	.rfc = "RFC 3691 2",
 };

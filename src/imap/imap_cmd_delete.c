@@ -2,7 +2,8 @@
 #include "imap/imap_cmds.h"
 #include "imap/imap_names.h"
 
-static enum status change(struct imap *im, struct store_txn *t, const struct imap_names_arg *n, struct err *e)
+static enum status change(struct imap *im, struct store_txn *t,
+			  const struct imap_names_arg *n, struct err *e)
 {
 	return store_mailbox_delete(t, im->account, n->name, e);
 }
@@ -14,7 +15,9 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 	struct err e;
 
 	(void)o;
-	if (im->box && store_mailbox_find(im->ctx->store, im->account, n->name, &im->s.arena, &m, &e) == ST_OK &&
+	if (im->box &&
+	    store_mailbox_find(im->ctx->store, im->account, n->name, &im->s.arena, &m,
+			       &e) == ST_OK &&
 	    m.id == im->box->mbox && m.role != ROLE_INBOX) {
 		imap_box_close(im);
 		im->state = IMAP_AUTH;
@@ -23,6 +26,10 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_delete = {
-	.name = S("DELETE"), .states = IMAP_INSIDE, .flags = CMD_NAMES, .parse = imap_names_parse, .run = run,
+	.name = S("DELETE"),
+	.states = IMAP_INSIDE,
+	.flags = CMD_NAMES,
+	.parse = imap_names_parse,
+	.run = run,
 	.rfc = "RFC 3501 6.3.4",
 };

@@ -22,5 +22,10 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_enable = {
-	.name = S("ENABLE"), .states = IMAP_AUTH, .flags = CMD_HERE, .parse = parse, .run = run, .rfc = "RFC 5161 3.1",
+	.name = S("ENABLE"),
+	.states = IMAP_AUTH,
+	.flags = CMD_HERE,
+	.parse = parse,
+	.run = run,
+	.rfc = "RFC 5161 3.1",
 };

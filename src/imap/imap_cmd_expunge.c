@@ -19,7 +19,8 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 
 	(void)o;
 	if (im->box->read_only)
-		return imap_no_text(im, c, "[READ-ONLY] The mailbox was opened with EXAMINE");
+		return imap_no_text(im, c,
+				    "[READ-ONLY] The mailbox was opened with EXAMINE");
 	if (c->phase == 0 && c->uid) {
 		among = ARENA_NEW(&im->s.arena, struct store_uids);
 		imap_box_uids(im, &im->s.arena, c->arg, true, among);
@@ -33,9 +34,16 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_expunge = {
-	.name = S("EXPUNGE"), .states = IMAP_SELECTED, .run = run, .rfc = "RFC 3501 6.4.3",
+	.name = S("EXPUNGE"),
+	.states = IMAP_SELECTED,
+	.run = run,
+	.rfc = "RFC 3501 6.4.3",
 };
 const struct imap_cmd_def imap_cmd_uid_expunge = {
-	.name = S("EXPUNGE"), .states = IMAP_SELECTED, .flags = CMD_ONLY_UID, .parse = parse_uid, .run = run,
+	.name = S("EXPUNGE"),
+	.states = IMAP_SELECTED,
+	.flags = CMD_ONLY_UID,
+	.parse = parse_uid,
+	.run = run,
 	.rfc = "RFC 4315 2.1",
 };

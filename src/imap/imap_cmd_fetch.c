@@ -11,10 +11,10 @@ enum { START, NEXT, SEEN_DURABLE };
 struct fetch {
 	struct imap_fetch ask;
 	struct store_uids uids;
-	size_t at;        /* of uids: the next one */
+	size_t at; /* of uids: the next one */
 	size_t hint;
-	bool missing;     /* some were expunged meanwhile */
-	struct err err;   /* the first message that could not be read */
+	bool missing;	/* some were expunged meanwhile */
+	struct err err; /* the first message that could not be read */
 	struct store_row rows[BATCH_ROWS];
 	bool now_seen[BATCH_ROWS];
 	size_t n_rows;
@@ -31,8 +31,8 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 
 /* --- items of the row ------------------------------------------------------------------------------------------- */
 
-static void write_row_item(struct imap *im, struct imap_cmd *c, enum imap_fetch_kind kind, const struct store_row *row,
-			   struct out *o)
+static void write_row_item(struct imap *im, struct imap_cmd *c, enum imap_fetch_kind kind,
+			   const struct store_row *row, struct out *o)
 {
 	bool recent = imap_box_is_recent(im->box, row->uid);
 	char text[IMAP_FLAGS_SHORT + 32];
@@ -96,7 +96,8 @@ static bool show_row(void *ctx, const struct store_row *row)
 		return false;
 	seq = imap_view_seq_from(&s->im->box->view, row->uid, &x->hint);
 	x->at++;
-	if (x->ask.first->kind == IMAP_FETCH_FLAGS && !x->ask.first->next) { /* the usual one: in one piece */
+	if (x->ask.first->kind == IMAP_FETCH_FLAGS &&
+	    !x->ask.first->next) { /* the usual one: in one piece */
 		imap_write_flags_row(s->im, s->c, seq, row, s->c->uid, s->o);
 		return true;
 	}
@@ -117,19 +118,23 @@ static bool show_row(void *ctx, const struct store_row *row)
 /* A set with wide gaps is scanned piece by piece: where the one at hand ends. */
 static size_t piece_end(const struct fetch *x)
 {
-	size_t end = x->at + 1, max = x->at + SCAN_ROWS < x->uids.n ? x->at + SCAN_ROWS : x->uids.n;
+	size_t end = x->at + 1,
+	       max = x->at + SCAN_ROWS < x->uids.n ? x->at + SCAN_ROWS : x->uids.n;
 
 	while (end < max && x->uids.uid[end] - x->uids.uid[end - 1] <= SCAN_GAP)
 		end++;
 	return end;
 }
 
-static enum status scan_piece(struct imap *im, struct fetch *x, size_t end, store_row_fn fn, void *ctx, struct err *e)
+static enum status scan_piece(struct imap *im, struct fetch *x, size_t end,
+			      store_row_fn fn, void *ctx, struct err *e)
 {
-	return store_rows(im->ctx->store, im->account, im->box->mbox, x->uids.uid[x->at], x->uids.uid[end - 1], fn, ctx, e);
+	return store_rows(im->ctx->store, im->account, im->box->mbox, x->uids.uid[x->at],
+			  x->uids.uid[end - 1], fn, ctx, e);
 }
 
-static enum step show_rows(struct imap *im, struct imap_cmd *c, struct out *o, struct err *e)
+static enum step show_rows(struct imap *im, struct imap_cmd *c, struct out *o,
+			   struct err *e)
 {
 	struct scan s = { im, c, o };
 	struct fetch *x = c->arg;
@@ -170,13 +175,15 @@ static enum status collect(struct imap *im, struct fetch *x, struct err *e)
 {
 	x->n_rows = 0;
 	x->n_bytes = 0;
-	while (x->at < x->uids.n && x->n_rows < BATCH_ROWS && x->n_bytes < LIMIT_OUT_STEP) {
+	while (x->at < x->uids.n && x->n_rows < BATCH_ROWS &&
+	       x->n_bytes < LIMIT_OUT_STEP) {
 		size_t end = piece_end(x);
 		enum status st = scan_piece(im, x, end, collect_row, x, e);
 
 		if (st != ST_OK)
 			return st;
-		if (x->at < end && x->n_rows < BATCH_ROWS && x->n_bytes < LIMIT_OUT_STEP) {
+		if (x->at < end && x->n_rows < BATCH_ROWS &&
+		    x->n_bytes < LIMIT_OUT_STEP) {
 			x->missing = true;
 			x->at = end;
 		}
@@ -185,7 +192,8 @@ static enum status collect(struct imap *im, struct fetch *x, struct err *e)
 }
 
 /* RFC 3501 6.4.5: \Seen is set by what is shown. STEP_DONE: nothing to do; STEP_MORE: durable already. */
-static enum step set_seen(struct imap *im, struct imap_cmd *c, struct fetch *x, struct err *e)
+static enum step set_seen(struct imap *im, struct imap_cmd *c, struct fetch *x,
+			  struct err *e)
 {
 	uint32_t uid[BATCH_ROWS];
 	struct store_uids uids = { uid, 0 };
@@ -222,7 +230,8 @@ static enum step set_seen(struct imap *im, struct imap_cmd *c, struct fetch *x, 
 	return imap_commit(im, c, t) ? STEP_MORE : STEP_WAIT;
 }
 
-static void note_error(struct imap *im, struct fetch *x, const struct store_row *row, const struct err *e)
+static void note_error(struct imap *im, struct fetch *x, const struct store_row *row,
+		       const struct err *e)
 {
 	struct log_line l;
 
@@ -236,14 +245,16 @@ static void note_error(struct imap *im, struct fetch *x, const struct store_row 
 }
 
 /* One message. What cannot be read is left out, and said at the end (DESIGN P5). */
-static void show_message(struct imap *im, struct imap_cmd *c, struct fetch *x, size_t i, struct arena *tmp, struct out *o)
+static void show_message(struct imap *im, struct imap_cmd *c, struct fetch *x, size_t i,
+			 struct arena *tmp, struct out *o)
 {
 	const struct store_row *row = &x->rows[i];
 	struct store_email m;
 	struct out line;
 	struct err e = { .code = ERR_NONE };
 	bool first = true;
-	enum status st = store_email_get(im->ctx->store, im->account, row->email, tmp, &m, &e);
+	enum status st =
+		store_email_get(im->ctx->store, im->account, row->email, tmp, &m, &e);
 
 	out_init(&line);
 	write_head(&line, imap_view_seq_from(&im->box->view, row->uid, &x->hint));
@@ -251,7 +262,8 @@ static void show_message(struct imap *im, struct imap_cmd *c, struct fetch *x, s
 		write_row_item(im, c, IMAP_FETCH_UID, row, &line);
 		first = false;
 	}
-	for (const struct imap_fetch_item *it = x->ask.first; it && st == ST_OK; it = it->next) {
+	for (const struct imap_fetch_item *it = x->ask.first; it && st == ST_OK;
+	     it = it->next) {
 		if (!first)
 			out_addc(&line, ' ');
 		first = false;
@@ -273,7 +285,8 @@ static void show_message(struct imap *im, struct imap_cmd *c, struct fetch *x, s
 	out_move(o, &line);
 }
 
-static void show_batch(struct imap *im, struct imap_cmd *c, struct fetch *x, struct out *o)
+static void show_batch(struct imap *im, struct imap_cmd *c, struct fetch *x,
+		       struct out *o)
 {
 	struct arena tmp;
 
@@ -285,7 +298,8 @@ static void show_batch(struct imap *im, struct imap_cmd *c, struct fetch *x, str
 	arena_release(&tmp);
 }
 
-static enum step show_messages(struct imap *im, struct imap_cmd *c, struct fetch *x, struct out *o, struct err *e)
+static enum step show_messages(struct imap *im, struct imap_cmd *c, struct fetch *x,
+			       struct out *o, struct err *e)
 {
 	bool seen = x->ask.sets_seen && !im->box->read_only;
 
@@ -326,7 +340,9 @@ static enum step finish(struct imap *im, struct imap_cmd *c, struct fetch *x)
 	if (x->err.code != ERR_NONE)
 		return imap_no(im, c, &x->err);
 	if (x->missing && !c->uid) /* RFC 2180 4.1.2, RFC 5530 3 */
-		return imap_no_text(im, c, "[EXPUNGEISSUED] Some of the messages are no longer there");
+		return imap_no_text(
+			im, c,
+			"[EXPUNGEISSUED] Some of the messages are no longer there");
 	return imap_ok(im, c, "Fetch completed");
 }
 
@@ -339,17 +355,23 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 	if (c->phase == START) {
 		if (!imap_box_uids(im, &im->s.arena, &x->ask.set, c->uid, &x->uids))
 			return imap_bad(im, c, "There is no message with such a number");
-		if ((x->ask.has_flags || x->ask.sets_seen) && imap_names(im, c, x->ask.sets_seen ? NULL : o, &e) != ST_OK)
+		if ((x->ask.has_flags || x->ask.sets_seen) &&
+		    imap_names(im, c, x->ask.sets_seen ? NULL : o, &e) != ST_OK)
 			return imap_no(im, c, &e);
 		c->phase = NEXT;
 	}
-	st = x->ask.needs_email ? show_messages(im, c, x, o, &e) : show_rows(im, c, o, &e);
+	st = x->ask.needs_email ? show_messages(im, c, x, o, &e)
+				: show_rows(im, c, o, &e);
 	if (st == STEP_CLOSE)
 		return imap_no(im, c, &e);
 	return st == STEP_DONE ? finish(im, c, x) : st;
 }
 
 const struct imap_cmd_def imap_cmd_fetch = {
-	.name = S("FETCH"), .states = IMAP_SELECTED, .flags = CMD_USES_SEQS | CMD_UID, .parse = parse, .run = run,
+	.name = S("FETCH"),
+	.states = IMAP_SELECTED,
+	.flags = CMD_USES_SEQS | CMD_UID,
+	.parse = parse,
+	.run = run,
 	.rfc = "RFC 3501 6.4.5",
 };

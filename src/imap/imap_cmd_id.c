@@ -26,10 +26,13 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	do {
 		slice name, value;
 
-		if (!imap_parse_string(p, &name) || !imap_parse_sp(p) || !imap_parse_nstring(p, &value))
+		if (!imap_parse_string(p, &name) || !imap_parse_sp(p) ||
+		    !imap_parse_nstring(p, &value))
 			return false;
 		if (++n > ID_FIELDS || name.n > ID_NAME || value.n > ID_VALUE)
-			return imap_parse_fail(p, "more than 30 fields, or a field that is too long (RFC 2971 3.3)");
+			return imap_parse_fail(
+				p,
+				"more than 30 fields, or a field that is too long (RFC 2971 3.3)");
 		if (slice_ieq(name, SL("name")))
 			id->name = value;
 		else if (slice_ieq(name, SL("version")))
@@ -52,5 +55,10 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_id = {
-	.name = S("ID"), .states = IMAP_ANY, .flags = CMD_HERE, .parse = parse, .run = run, .rfc = "RFC 2971 3.1",
+	.name = S("ID"),
+	.states = IMAP_ANY,
+	.flags = CMD_HERE,
+	.parse = parse,
+	.run = run,
+	.rfc = "RFC 2971 3.1",
 };

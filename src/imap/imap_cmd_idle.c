@@ -43,5 +43,8 @@ enum step imap_idle_line(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_idle = {
-	.name = S("IDLE"), .states = IMAP_INSIDE, .run = run, .rfc = "RFC 2177 3",
+	.name = S("IDLE"),
+	.states = IMAP_INSIDE,
+	.run = run,
+	.rfc = "RFC 2177 3",
 };

@@ -12,8 +12,8 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	struct list *x = ARENA_NEW(p->a, struct list);
 
 	c->arg = x;
-	return imap_parse_sp(p) && imap_parse_mailbox(p, &x->reference) && imap_parse_sp(p) &&
-	       imap_parse_list_mailbox(p, &x->pattern);
+	return imap_parse_sp(p) && imap_parse_mailbox(p, &x->reference) &&
+	       imap_parse_sp(p) && imap_parse_list_mailbox(p, &x->pattern);
 }
 
 static const char *role_attribute(enum store_role role)
@@ -59,8 +59,10 @@ static struct imap_pattern make_pattern(struct imap *im, const struct list *x)
 	struct arena *a = &im->s.arena;
 	slice whole = arena_join(a, x->reference, x->pattern);
 
-	if (slice_istarts(whole, SL("INBOX")) && (whole.n == 5 || memchr("/*%", whole.p[5], 3)))
-		whole = arena_join(a, SL("INBOX"), slice_from(whole, 5)); /* RFC 3501 5.1: in any case */
+	if (slice_istarts(whole, SL("INBOX")) &&
+	    (whole.n == 5 || memchr("/*%", whole.p[5], 3)))
+		whole = arena_join(a, SL("INBOX"),
+				   slice_from(whole, 5)); /* RFC 3501 5.1: in any case */
 	return imap_pattern_make(a, whole);
 }
 
@@ -72,11 +74,13 @@ static enum step run_list(struct imap *im, struct imap_cmd *c, struct out *o)
 	size_t n;
 	struct err e;
 
-	if (x->pattern.n == 0) { /* RFC 3501 6.3.8: the separator, and the root of the reference */
+	if (x->pattern.n ==
+	    0) { /* RFC 3501 6.3.8: the separator, and the root of the reference */
 		out_adds(o, "* LIST (\\Noselect) \"/\" \"\"\r\n");
 		return imap_ok(im, c, "List completed");
 	}
-	if (store_mailbox_list(im->ctx->store, im->account, &im->s.arena, &m, &n, &e) != ST_OK)
+	if (store_mailbox_list(im->ctx->store, im->account, &im->s.arena, &m, &n, &e) !=
+	    ST_OK)
 		return imap_no(im, c, &e);
 	pattern = make_pattern(im, x);
 	for (size_t i = 0; i < n; i++) {
@@ -102,15 +106,17 @@ struct names {
 };
 /* RFC 3501 6.3.9: with "%", a subscribed name below what matches shows its superior as \Noselect. Names are sorted, so all
  * below one superior stand together: it is new when the subscribed name before is not below it. */
-static void lsub_superiors(struct imap_pattern *pattern, const struct names *all, slice name, slice before,
-			   struct out *o)
+static void lsub_superiors(struct imap_pattern *pattern, const struct names *all,
+			   slice name, slice before, struct out *o)
 {
-	for (size_t at = slice_chr(name, '/', 0); at < name.n; at = slice_chr(name, '/', at + 1)) {
+	for (size_t at = slice_chr(name, '/', 0); at < name.n;
+	     at = slice_chr(name, '/', at + 1)) {
 		slice superior = slice_sub(name, 0, at);
 
 		if (slice_starts(before, slice_sub(name, 0, at + 1)))
 			continue;
-		if (imap_pattern_matches(pattern, superior, '/') && !is_subscribed(all->m, all->n, superior))
+		if (imap_pattern_matches(pattern, superior, '/') &&
+		    !is_subscribed(all->m, all->n, superior))
 			write_lsub(o, superior, true);
 	}
 }
@@ -124,7 +130,8 @@ static enum step run_lsub(struct imap *im, struct imap_cmd *c, struct out *o)
 	size_t n;
 	struct err e;
 
-	if (store_mailbox_list(im->ctx->store, im->account, &im->s.arena, &m, &n, &e) != ST_OK)
+	if (store_mailbox_list(im->ctx->store, im->account, &im->s.arena, &m, &n, &e) !=
+	    ST_OK)
 		return imap_no(im, c, &e);
 	pattern = make_pattern(im, x);
 	for (size_t i = 0; i < n; i++) {
@@ -133,7 +140,8 @@ static enum step run_lsub(struct imap *im, struct imap_cmd *c, struct out *o)
 		if (imap_pattern_matches(&pattern, m[i].name, '/')) {
 			write_lsub(o, m[i].name, false);
 		} else if (slice_chr(pattern.text, '%', 0) < pattern.text.n) {
-			lsub_superiors(&pattern, &(struct names){ m, n }, m[i].name, before, o);
+			lsub_superiors(&pattern, &(struct names){ m, n }, m[i].name,
+				       before, o);
 		}
 		before = m[i].name;
 	}
@@ -141,8 +149,16 @@ static enum step run_lsub(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_list = {
-	.name = S("LIST"), .states = IMAP_INSIDE, .parse = parse, .run = run_list, .rfc = "RFC 3501 6.3.8",
+	.name = S("LIST"),
+	.states = IMAP_INSIDE,
+	.parse = parse,
+	.run = run_list,
+	.rfc = "RFC 3501 6.3.8",
 };
 const struct imap_cmd_def imap_cmd_lsub = {
-	.name = S("LSUB"), .states = IMAP_INSIDE, .parse = parse, .run = run_lsub, .rfc = "RFC 3501 6.3.9",
+	.name = S("LSUB"),
+	.states = IMAP_INSIDE,
+	.parse = parse,
+	.run = run_lsub,
+	.rfc = "RFC 3501 6.3.9",
 };

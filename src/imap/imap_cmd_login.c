@@ -15,8 +15,8 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	       imap_parse_astring(p, &l->password);
 }
 
-static enum step refused(struct imap *im, struct imap_cmd *c, slice user, const char *reason, const struct err *e,
-			 struct out *o)
+static enum step refused(struct imap *im, struct imap_cmd *c, slice user,
+			 const char *reason, const struct err *e, struct out *o)
 {
 	struct log_line l;
 
@@ -44,7 +44,8 @@ static enum step too_many_sessions(struct imap *im, struct imap_cmd *c, struct o
 	return STEP_CLOSE;
 }
 
-static enum step welcome(struct imap *im, struct imap_cmd *c, const struct auth_user *user)
+static enum step welcome(struct imap *im, struct imap_cmd *c,
+			 const struct auth_user *user)
 {
 	struct log_line l;
 	slice line;
@@ -61,14 +62,16 @@ static enum step welcome(struct imap *im, struct imap_cmd *c, const struct auth_
 	return imap_ok_slice(c, arena_join(&im->s.arena, line, SL("] Logged in")));
 }
 
-enum step imap_login(struct imap *im, struct imap_cmd *c, slice user, slice password, struct out *o)
+enum step imap_login(struct imap *im, struct imap_cmd *c, slice user, slice password,
+		     struct out *o)
 {
 	struct err e = { .code = ERR_NONE };
 	struct auth_user who;
 	const char *reason = "";
 	int64_t delay = 0;
-	enum status st = auth_password(im->ctx->auth, user, password, im->s.peer->net, im->s.peer->is_loopback,
-				       &im->s.arena, &who, &delay, &reason, &e);
+	enum status st = auth_password(im->ctx->auth, user, password, im->s.peer->net,
+				       im->s.peer->is_loopback, &im->s.arena, &who,
+				       &delay, &reason, &e);
 
 	im->s.delay_ms = delay;
 	if (st != ST_OK)
@@ -90,6 +93,10 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_login = {
-	.name = S("LOGIN"), .states = IMAP_NOT_AUTH, .flags = CMD_CRYPTO, .parse = parse, .run = run,
+	.name = S("LOGIN"),
+	.states = IMAP_NOT_AUTH,
+	.flags = CMD_CRYPTO,
+	.parse = parse,
+	.run = run,
 	.rfc = "RFC 3501 6.2.3",
 };

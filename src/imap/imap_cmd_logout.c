@@ -9,5 +9,9 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_logout = {
-	.name = S("LOGOUT"), .states = IMAP_ANY, .flags = CMD_HERE, .run = run, .rfc = "RFC 3501 6.1.3",
+	.name = S("LOGOUT"),
+	.states = IMAP_ANY,
+	.flags = CMD_HERE,
+	.run = run,
+	.rfc = "RFC 3501 6.1.3",
 };

@@ -9,7 +9,8 @@ enum { PREPARE, BEGIN, DURABLE };
 static enum step move_chunk(struct imap *im, struct imap_cmd *c)
 {
 	struct imap_copy *x = c->arg;
-	size_t n = x->uids.n - x->at < LIMIT_STORE_CHUNK ? x->uids.n - x->at : LIMIT_STORE_CHUNK;
+	size_t n = x->uids.n - x->at < LIMIT_STORE_CHUNK ? x->uids.n - x->at
+							 : LIMIT_STORE_CHUNK;
 	struct store_uids part = { x->uids.uid + x->at, n }, from, to;
 	struct store_txn *t;
 	struct err e = { .code = ERR_NONE };
@@ -38,7 +39,8 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 
 	if (c->phase == PREPARE) {
 		if (im->box->read_only)
-			return imap_no_text(im, c, "[READ-ONLY] The mailbox was opened with EXAMINE");
+			return imap_no_text(
+				im, c, "[READ-ONLY] The mailbox was opened with EXAMINE");
 		st = imap_copy_prepare(im, c);
 		if (st != STEP_MORE)
 			return st;
@@ -66,6 +68,10 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_move = {
-	.name = S("MOVE"), .states = IMAP_SELECTED, .flags = CMD_PIPE | CMD_UID, .parse = imap_copy_parse, .run = run,
+	.name = S("MOVE"),
+	.states = IMAP_SELECTED,
+	.flags = CMD_PIPE | CMD_UID,
+	.parse = imap_copy_parse,
+	.run = run,
 	.rfc = "RFC 6851 3",
 };

@@ -8,5 +8,9 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_namespace = {
-	.name = S("NAMESPACE"), .states = IMAP_INSIDE, .flags = CMD_HERE, .run = run, .rfc = "RFC 2342 5",
+	.name = S("NAMESPACE"),
+	.states = IMAP_INSIDE,
+	.flags = CMD_HERE,
+	.run = run,
+	.rfc = "RFC 2342 5",
 };

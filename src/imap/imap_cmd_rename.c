@@ -2,7 +2,8 @@
 #include "imap/imap_cmds.h"
 #include "imap/imap_names.h"
 
-static enum status change(struct imap *im, struct store_txn *t, const struct imap_names_arg *n, struct err *e)
+static enum status change(struct imap *im, struct store_txn *t,
+			  const struct imap_names_arg *n, struct err *e)
 {
 	slice to = n->to;
 	enum status st = imap_names_check(&to, e);
@@ -17,6 +18,10 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_rename = {
-	.name = S("RENAME"), .states = IMAP_INSIDE, .flags = CMD_NAMES, .parse = imap_names_parse_two, .run = run,
+	.name = S("RENAME"),
+	.states = IMAP_INSIDE,
+	.flags = CMD_NAMES,
+	.parse = imap_names_parse_two,
+	.run = run,
 	.rfc = "RFC 3501 6.3.5",
 };

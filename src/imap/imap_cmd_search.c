@@ -35,7 +35,8 @@ static bool resolve(struct imap *im, struct imap_cmd *c, struct imap_key *k)
 			return false;
 		k->resolved = imap_seqset_resolve(&im->s.arena, &k->set, count);
 	} else if (k->kind == IMAP_KEY_UID) {
-		k->resolved = imap_seqset_resolve(&im->s.arena, &k->set, imap_view_last(v));
+		k->resolved =
+			imap_seqset_resolve(&im->s.arena, &k->set, imap_view_last(v));
 	} else if (k->kind == IMAP_KEY_KEYWORD || k->kind == IMAP_KEY_UNKEYWORD) {
 		for (size_t i = 0; i < c->names.n && i < 64; i++)
 			if (slice_ieq(c->names.kw[i], k->text))
@@ -114,8 +115,8 @@ static bool scan_row(void *ctx, const struct store_row *row)
 	return row->uid < UINT32_MAX;
 }
 
-static void match_message(struct imap *im, struct imap_cmd *c, struct search *x, const struct store_row *row,
-			  struct arena *tmp, struct out *o)
+static void match_message(struct imap *im, struct imap_cmd *c, struct search *x,
+			  const struct store_row *row, struct arena *tmp, struct out *o)
 {
 	struct imap_match m = { .im = im, .row = row, .tmp = tmp };
 
@@ -124,11 +125,13 @@ static void match_message(struct imap *im, struct imap_cmd *c, struct search *x,
 		found(o, c->uid ? row->uid : m.seq);
 	x->used += m.used;
 	/* A message that went meanwhile is no error; one that cannot be read is told of. */
-	if (m.err.code != ERR_NONE && m.err.code != ERR_NO_MESSAGE && x->err.code == ERR_NONE)
+	if (m.err.code != ERR_NONE && m.err.code != ERR_NO_MESSAGE &&
+	    x->err.code == ERR_NONE)
 		x->err = m.err;
 }
 
-static enum step work(struct imap *im, struct imap_cmd *c, struct search *x, struct out *o, struct err *e)
+static enum step work(struct imap *im, struct imap_cmd *c, struct search *x,
+		      struct out *o, struct err *e)
 {
 	struct scan s = { im, c, o };
 	struct arena tmp;
@@ -141,8 +144,8 @@ static enum step work(struct imap *im, struct imap_cmd *c, struct search *x, str
 			uint32_t before = x->next;
 
 			x->i = x->n_rows = 0;
-			if (store_rows(im->ctx->store, im->account, im->box->mbox, x->next, x->last, scan_row, &s, e) !=
-			    ST_OK)
+			if (store_rows(im->ctx->store, im->account, im->box->mbox,
+				       x->next, x->last, scan_row, &s, e) != ST_OK)
 				st = STEP_CLOSE;
 			else if (o->bytes >= LIMIT_OUT_STEP || x->used > ROWS_STEP)
 				st = STEP_MORE;
@@ -191,6 +194,10 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_search = {
-	.name = S("SEARCH"), .states = IMAP_SELECTED, .flags = CMD_USES_SEQS | CMD_UID, .parse = parse, .run = run,
+	.name = S("SEARCH"),
+	.states = IMAP_SELECTED,
+	.flags = CMD_USES_SEQS | CMD_UID,
+	.parse = parse,
+	.run = run,
 	.rfc = "RFC 3501 6.4.4",
 };

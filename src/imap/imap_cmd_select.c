@@ -52,7 +52,8 @@ static bool first_unseen(void *ctx, const struct store_row *row)
 	return false;
 }
 
-static void write_number(struct out *o, const char *before, uint64_t v, const char *behind)
+static void write_number(struct out *o, const char *before, uint64_t v,
+			 const char *behind)
 {
 	out_adds(o, before);
 	out_addu(o, v);
@@ -64,7 +65,9 @@ static void write_unseen(struct imap *im, struct imap_box *b, struct out *o)
 	struct unseen u = { 0 };
 	uint32_t seq;
 
-	if (store_rows(im->ctx->store, im->account, b->mbox, 1, UINT32_MAX, first_unseen, &u, NULL) != ST_OK || !u.uid)
+	if (store_rows(im->ctx->store, im->account, b->mbox, 1, UINT32_MAX, first_unseen,
+		       &u, NULL) != ST_OK ||
+	    !u.uid)
 		return;
 	seq = imap_view_seq(&b->view, u.uid);
 	if (seq)
@@ -81,7 +84,8 @@ static void log_select(struct imap *im, const struct select *x)
 	log_end(&l);
 }
 
-static enum step show(struct imap *im, struct imap_cmd *c, struct select *x, struct out *o)
+static enum step show(struct imap *im, struct imap_cmd *c, struct select *x,
+		      struct out *o)
 {
 	struct imap_box *b;
 	struct err e;
@@ -105,7 +109,9 @@ static enum step show(struct imap *im, struct imap_cmd *c, struct select *x, str
 	write_number(o, "* OK [UIDVALIDITY ", b->uidvalidity, "] Valid\r\n");
 	write_number(o, "* OK [UIDNEXT ", b->base->uidnext, "] Predicted\r\n");
 	log_select(im, x);
-	return imap_ok(im, c, x->examine ? "[READ-ONLY] Examine completed" : "[READ-WRITE] Select completed");
+	return imap_ok(im, c,
+		       x->examine ? "[READ-ONLY] Examine completed"
+				  : "[READ-WRITE] Select completed");
 }
 
 static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
@@ -117,10 +123,13 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 		/* RFC 3501 6.3.1: the mailbox at hand is closed whatever comes of it. */
 		imap_box_close(im);
 		im->state = IMAP_AUTH;
-		if (store_mailbox_find(im->ctx->store, im->account, x->name, &im->s.arena, &x->box, &e) != ST_OK)
+		if (store_mailbox_find(im->ctx->store, im->account, x->name, &im->s.arena,
+				       &x->box, &e) != ST_OK)
 			return imap_no(im, c, &e);
 		if (!x->box.exists)
-			return imap_no_text(im, c, "[NONEXISTENT] A name without a mailbox (\\Noselect)");
+			return imap_no_text(
+				im, c,
+				"[NONEXISTENT] A name without a mailbox (\\Noselect)");
 		x->recent_from = x->box.first_recent;
 		c->phase = SHOW;
 		if (!x->examine && x->box.first_recent < x->box.uidnext) {
@@ -138,8 +147,16 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_select = {
-	.name = S("SELECT"), .states = IMAP_INSIDE, .parse = parse, .run = run, .rfc = "RFC 3501 6.3.1",
+	.name = S("SELECT"),
+	.states = IMAP_INSIDE,
+	.parse = parse,
+	.run = run,
+	.rfc = "RFC 3501 6.3.1",
 };
 const struct imap_cmd_def imap_cmd_examine = {
-	.name = S("EXAMINE"), .states = IMAP_INSIDE, .parse = parse, .run = run, .rfc = "RFC 3501 6.3.2",
+	.name = S("EXAMINE"),
+	.states = IMAP_INSIDE,
+	.parse = parse,
+	.run = run,
+	.rfc = "RFC 3501 6.3.2",
 };

@@ -13,5 +13,9 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_starttls = {
-	.name = S("STARTTLS"), .states = IMAP_NOT_AUTH, .flags = CMD_HERE, .run = run, .rfc = "RFC 3501 6.2.1",
+	.name = S("STARTTLS"),
+	.states = IMAP_NOT_AUTH,
+	.flags = CMD_HERE,
+	.run = run,
+	.rfc = "RFC 3501 6.2.1",
 };

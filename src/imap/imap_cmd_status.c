@@ -6,8 +6,8 @@ static const struct {
 	const char *name;
 	unsigned bit;
 } items[] = {
-	{ "MESSAGES", MESSAGES }, { "RECENT", RECENT }, { "UIDNEXT", UIDNEXT }, { "UIDVALIDITY", UIDVALIDITY },
-	{ "UNSEEN", UNSEEN },
+	{ "MESSAGES", MESSAGES },	{ "RECENT", RECENT }, { "UIDNEXT", UIDNEXT },
+	{ "UIDVALIDITY", UIDVALIDITY }, { "UNSEEN", UNSEEN },
 };
 #define ITEMS (sizeof(items) / sizeof(items[0]))
 struct status_arg {
@@ -21,7 +21,8 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	struct status_arg *x = ARENA_NEW(p->a, struct status_arg);
 
 	c->arg = x;
-	if (!imap_parse_sp(p) || !imap_parse_mailbox(p, &x->name) || !imap_parse_sp(p) || !imap_parse_char(p, '('))
+	if (!imap_parse_sp(p) || !imap_parse_mailbox(p, &x->name) || !imap_parse_sp(p) ||
+	    !imap_parse_char(p, '('))
 		return false;
 	do {
 		size_t i = 0;
@@ -29,7 +30,9 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 		while (i < ITEMS && !imap_parse_word(p, items[i].name))
 			i++;
 		if (i == ITEMS)
-			return imap_parse_fail(p, "MESSAGES, RECENT, UIDNEXT, UIDVALIDITY or UNSEEN expected");
+			return imap_parse_fail(
+				p,
+				"MESSAGES, RECENT, UIDNEXT, UIDVALIDITY or UNSEEN expected");
 		x->items |= items[i].bit;
 	} while (imap_parse_accept(p, ' '));
 	return imap_parse_char(p, ')');
@@ -61,7 +64,8 @@ static uint32_t value_of(struct imap *im, const struct store_mailbox *m, unsigne
 	}
 	if (m->first_recent >= m->uidnext)
 		return 0;
-	if (store_rows(im->ctx->store, im->account, m->id, m->first_recent, UINT32_MAX, count_row, &recent, &e) != ST_OK)
+	if (store_rows(im->ctx->store, im->account, m->id, m->first_recent, UINT32_MAX,
+		       count_row, &recent, &e) != ST_OK)
 		return 0;
 	return recent;
 }
@@ -73,10 +77,12 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 	bool first = true;
 	struct err e;
 
-	if (store_mailbox_find(im->ctx->store, im->account, x->name, &im->s.arena, &m, &e) != ST_OK)
+	if (store_mailbox_find(im->ctx->store, im->account, x->name, &im->s.arena, &m,
+			       &e) != ST_OK)
 		return imap_no(im, c, &e);
 	if (!m.exists)
-		return imap_no_text(im, c, "[NONEXISTENT] A name without a mailbox (\\Noselect)");
+		return imap_no_text(
+			im, c, "[NONEXISTENT] A name without a mailbox (\\Noselect)");
 	out_adds(o, "* STATUS ");
 	imap_write_mailbox(o, m.name);
 	for (size_t i = 0; i < ITEMS; i++) {
@@ -93,5 +99,9 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_status = {
-	.name = S("STATUS"), .states = IMAP_INSIDE, .parse = parse, .run = run, .rfc = "RFC 3501 6.3.10",
+	.name = S("STATUS"),
+	.states = IMAP_INSIDE,
+	.parse = parse,
+	.run = run,
+	.rfc = "RFC 3501 6.3.10",
 };

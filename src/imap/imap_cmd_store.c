@@ -21,14 +21,17 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	c->arg = x;
 	if (!imap_parse_sp(p) || !imap_seqset_parse(p, &x->set) || !imap_parse_sp(p))
 		return false;
-	x->op = imap_parse_accept(p, '+') ? FLAG_ADD : imap_parse_accept(p, '-') ? FLAG_REMOVE : FLAG_SET;
+	x->op = imap_parse_accept(p, '+')   ? FLAG_ADD
+		: imap_parse_accept(p, '-') ? FLAG_REMOVE
+					    : FLAG_SET;
 	x->silent = imap_parse_word(p, "FLAGS.SILENT");
 	if (!x->silent && !imap_parse_word(p, "FLAGS"))
 		return imap_parse_fail(p, "FLAGS or FLAGS.SILENT expected");
 	return imap_parse_sp(p) && imap_parse_flags(p, &x->flags);
 }
 
-static void tell_rows(struct imap *im, struct imap_cmd *c, const struct store_row *rows, size_t n, struct out *o)
+static void tell_rows(struct imap *im, struct imap_cmd *c, const struct store_row *rows,
+		      size_t n, struct out *o)
 {
 	size_t hint = 0;
 
@@ -40,17 +43,21 @@ static void tell_rows(struct imap *im, struct imap_cmd *c, const struct store_ro
 	}
 }
 
-static enum status change_chunk(struct imap *im, struct imap_cmd *c, struct store_txn *t, struct out *o, struct err *e)
+static enum status change_chunk(struct imap *im, struct imap_cmd *c, struct store_txn *t,
+				struct out *o, struct err *e)
 {
 	struct store_arg *x = c->arg;
-	size_t n = x->uids.n - x->at < LIMIT_STORE_CHUNK ? x->uids.n - x->at : LIMIT_STORE_CHUNK, n_rows;
+	size_t n = x->uids.n - x->at < LIMIT_STORE_CHUNK ? x->uids.n - x->at
+							 : LIMIT_STORE_CHUNK,
+	       n_rows;
 	struct store_uids part = { x->uids.uid + x->at, n };
 	struct store_flags flags;
 	struct store_row *rows;
 	enum status st = imap_flags_bits(im, c, t, &x->flags, &flags, e);
 
 	if (st == ST_OK)
-		st = store_flags_change(t, im->account, im->box->mbox, &part, x->op, flags, &rows, &n_rows, e);
+		st = store_flags_change(t, im->account, im->box->mbox, &part, x->op,
+					flags, &rows, &n_rows, e);
 	if (st != ST_OK)
 		return st;
 	imap_box_take_recent(im, t);
@@ -69,7 +76,9 @@ static enum step finish(struct imap *im, struct imap_cmd *c)
 	struct store_arg *x = c->arg;
 
 	if (x->missing && !c->uid) /* RFC 2180 4.2, RFC 5530 3 */
-		return imap_no_text(im, c, "[EXPUNGEISSUED] Some of the messages are no longer there");
+		return imap_no_text(
+			im, c,
+			"[EXPUNGEISSUED] Some of the messages are no longer there");
 	return imap_ok(im, c, "Store completed");
 }
 
@@ -79,7 +88,8 @@ static enum step prepare(struct imap *im, struct imap_cmd *c, struct out *o)
 	struct err e;
 
 	if (im->box->read_only)
-		return imap_no_text(im, c, "[READ-ONLY] The mailbox was opened with EXAMINE");
+		return imap_no_text(im, c,
+				    "[READ-ONLY] The mailbox was opened with EXAMINE");
 	if (!imap_box_uids(im, &im->s.arena, &x->set, c->uid, &x->uids))
 		return imap_bad(im, c, "There is no message with such a number");
 	if (imap_names(im, c, x->uids.n ? NULL : o, &e) != ST_OK)
@@ -119,6 +129,10 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 }
 
 const struct imap_cmd_def imap_cmd_store = {
-	.name = S("STORE"), .states = IMAP_SELECTED, .flags = CMD_PIPE | CMD_USES_SEQS | CMD_UID, .parse = parse,
-	.run = run, .rfc = "RFC 3501 6.4.6",
+	.name = S("STORE"),
+	.states = IMAP_SELECTED,
+	.flags = CMD_PIPE | CMD_USES_SEQS | CMD_UID,
+	.parse = parse,
+	.run = run,
+	.rfc = "RFC 3501 6.4.6",
 };

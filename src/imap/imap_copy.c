@@ -6,7 +6,8 @@ bool imap_copy_parse(struct imap_parse *p, struct imap_cmd *c)
 	struct imap_copy *x = ARENA_NEW(p->a, struct imap_copy);
 
 	c->arg = x;
-	return imap_parse_sp(p) && imap_seqset_parse(p, &x->set) && imap_parse_sp(p) && imap_parse_mailbox(p, &x->name);
+	return imap_parse_sp(p) && imap_seqset_parse(p, &x->set) && imap_parse_sp(p) &&
+	       imap_parse_mailbox(p, &x->name);
 }
 
 enum step imap_copy_prepare(struct imap *im, struct imap_cmd *c)
@@ -17,7 +18,8 @@ enum step imap_copy_prepare(struct imap *im, struct imap_cmd *c)
 
 	if (!imap_box_uids(im, &im->s.arena, &x->set, c->uid, &x->uids))
 		return imap_bad(im, c, "There is no message with such a number");
-	st = store_mailbox_find(im->ctx->store, im->account, x->name, &im->s.arena, &x->to, &e);
+	st = store_mailbox_find(im->ctx->store, im->account, x->name, &im->s.arena,
+				&x->to, &e);
 	if (st == ST_OK && !x->to.exists)
 		st = err_set(&e, ERR_NO_MAILBOX, "A name without a mailbox");
 	if (st != ST_OK)
@@ -25,7 +27,8 @@ enum step imap_copy_prepare(struct imap *im, struct imap_cmd *c)
 	return STEP_MORE;
 }
 
-slice imap_copyuid(struct arena *a, uint32_t uidvalidity, const struct store_uids *from, const struct store_uids *to)
+slice imap_copyuid(struct arena *a, uint32_t uidvalidity, const struct store_uids *from,
+		   const struct store_uids *to)
 {
 	struct buf b;
 	slice r;

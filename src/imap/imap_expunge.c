@@ -12,7 +12,8 @@ static bool collect_row(void *ctx, const struct store_row *row)
 {
 	struct expunge *x = ctx;
 
-	if (!(row->flags.sys & FLAG_DELETED) || !imap_view_seq(&x->im->box->view, row->uid))
+	if (!(row->flags.sys & FLAG_DELETED) ||
+	    !imap_view_seq(&x->im->box->view, row->uid))
 		return true;
 	if (x->among) {
 		size_t i = imap_lower_bound(x->among->uid, x->among->n, row->uid);
@@ -21,7 +22,8 @@ static bool collect_row(void *ctx, const struct store_row *row)
 			return true;
 	}
 	if (x->n == x->cap) {
-		uint32_t *more = arena_array(&x->im->s.arena, x->cap ? x->cap * 2 : 64, sizeof(*more));
+		uint32_t *more = arena_array(&x->im->s.arena, x->cap ? x->cap * 2 : 64,
+					     sizeof(*more));
 
 		if (x->n)
 			memcpy(more, x->uid, x->n * sizeof(*more));
@@ -32,7 +34,8 @@ static bool collect_row(void *ctx, const struct store_row *row)
 	return true;
 }
 
-static enum step expunge_chunk(struct imap *im, struct imap_cmd *c, struct expunge *x, struct err *e)
+static enum step expunge_chunk(struct imap *im, struct imap_cmd *c, struct expunge *x,
+			       struct err *e)
 {
 	size_t n = x->n - x->at < LIMIT_STORE_CHUNK ? x->n - x->at : LIMIT_STORE_CHUNK;
 	struct store_uids part = { x->uid + x->at, n }, gone;
@@ -54,7 +57,8 @@ static enum step expunge_chunk(struct imap *im, struct imap_cmd *c, struct expun
 	return imap_commit(im, c, t) ? STEP_DONE : STEP_WAIT;
 }
 
-enum step imap_expunge(struct imap *im, struct imap_cmd *c, const struct store_uids *among, struct err *e)
+enum step imap_expunge(struct imap *im, struct imap_cmd *c,
+		       const struct store_uids *among, struct err *e)
 {
 	struct expunge *x = c->arg;
 
@@ -62,7 +66,8 @@ enum step imap_expunge(struct imap *im, struct imap_cmd *c, const struct store_u
 		c->arg = x = ARENA_NEW(&im->s.arena, struct expunge);
 		x->im = im;
 		x->among = among;
-		if (store_rows(im->ctx->store, im->account, im->box->mbox, 1, UINT32_MAX, collect_row, x, e) != ST_OK)
+		if (store_rows(im->ctx->store, im->account, im->box->mbox, 1, UINT32_MAX,
+			       collect_row, x, e) != ST_OK)
 			return STEP_CLOSE;
 		c->phase = BEGIN;
 	}

@@ -14,7 +14,8 @@ struct body_source {
 	struct store_body *body;
 };
 
-static enum status body_read(struct out_source *s, uint64_t off, void *dst, size_t n, struct err *e)
+static enum status body_read(struct out_source *s, uint64_t off, void *dst, size_t n,
+			     struct err *e)
 {
 	return store_body_read(((struct body_source *)s)->body, off, dst, n, e);
 }
@@ -37,8 +38,8 @@ static void body_unref(struct out_source *s)
 static const struct out_source_ops body_ops = { body_read, body_ref, body_unref };
 
 /* Octets [off, off + n) of the message: prefix, then blob. */
-static enum status add_octets(struct imap *im, const struct store_email *m, uint64_t off, uint64_t n, struct out *o,
-			      struct err *e)
+static enum status add_octets(struct imap *im, const struct store_email *m, uint64_t off,
+			      uint64_t n, struct out *o, struct err *e)
 {
 	struct body_source *b;
 
@@ -71,13 +72,13 @@ static enum status add_octets(struct imap *im, const struct store_email *m, uint
 
 /* Where a section lies in the message as the client sees it: the digest counts from the blob, the prefix of trace fields
  * belongs to the header of the message itself. */
-static enum status locate(const struct imap_section *s, const struct store_email *m, uint64_t *off, uint64_t *n,
-			  bool *found, struct err *e)
+static enum status locate(const struct imap_section *s, const struct store_email *m,
+			  uint64_t *off, uint64_t *n, bool *found, struct err *e)
 {
-	enum mime_section which = s->which == IMAP_SECTION_WHOLE ? MIME_SECTION_BODY :
-				  s->which == IMAP_SECTION_TEXT  ? MIME_SECTION_TEXT :
-				  s->which == IMAP_SECTION_MIME  ? MIME_SECTION_MIME :
-								   MIME_SECTION_HEADER;
+	enum mime_section which = s->which == IMAP_SECTION_WHOLE  ? MIME_SECTION_BODY
+				  : s->which == IMAP_SECTION_TEXT ? MIME_SECTION_TEXT
+				  : s->which == IMAP_SECTION_MIME ? MIME_SECTION_MIME
+								  : MIME_SECTION_HEADER;
 
 	if (s->depth == 0 && s->which == IMAP_SECTION_WHOLE) { /* needs no structure */
 		*off = 0;
@@ -86,11 +87,14 @@ static enum status locate(const struct imap_section *s, const struct store_email
 		return ST_OK;
 	}
 	if (!mime_digest_section(m->digest, s->path, s->depth, which, off, n, found))
-		return err_set(e, ERR_CORRUPT, "The structure of email %llu is damaged", (unsigned long long)m->id);
+		return err_set(e, ERR_CORRUPT, "The structure of email %llu is damaged",
+			       (unsigned long long)m->id);
 	if (!*found)
 		return ST_OK;
 	if (*off > m->blob_size || *n > m->blob_size - *off)
-		return err_set(e, ERR_CORRUPT, "The structure of email %llu does not fit it", (unsigned long long)m->id);
+		return err_set(e, ERR_CORRUPT,
+			       "The structure of email %llu does not fit it",
+			       (unsigned long long)m->id);
 	if (s->depth == 0 && which == MIME_SECTION_HEADER)
 		*n += m->prefix.n;
 	else
@@ -107,8 +111,9 @@ static bool is_listed(const struct imap_section *s, slice name)
 }
 
 /* RFC 3501 6.4.5: the fields that are (not) listed, and the blank line. */
-static enum status header_fields(struct imap *im, const struct imap_section *s, const struct store_email *m, uint64_t off,
-				 uint64_t n, struct arena *tmp, struct buf *out, struct err *e)
+static enum status header_fields(struct imap *im, const struct imap_section *s,
+				 const struct store_email *m, uint64_t off, uint64_t n,
+				 struct arena *tmp, struct buf *out, struct err *e)
 {
 	struct mime_header_iter it;
 	struct mime_header_field f;
@@ -116,7 +121,8 @@ static enum status header_fields(struct imap *im, const struct imap_section *s, 
 	char *p;
 
 	if (n > 2 * LIMIT_HEADER_ALL)
-		return err_set(e, ERR_LIMIT, "The header is above %u octets", 2 * LIMIT_HEADER_ALL);
+		return err_set(e, ERR_LIMIT, "The header is above %u octets",
+			       2 * LIMIT_HEADER_ALL);
 	p = arena_alloc(tmp, n + 1);
 	st = n ? store_email_read(im->ctx->store, m, off, p, n, e) : ST_OK;
 	if (st != ST_OK)
@@ -152,9 +158,9 @@ static void write_label(const struct imap_fetch_item *it, struct out *o)
 	struct buf b;
 
 	if (it->kind != IMAP_FETCH_SECTION) {
-		out_add(o, it->kind == IMAP_FETCH_RFC822	? SL("RFC822 ") :
-			   it->kind == IMAP_FETCH_RFC822_HEADER ? SL("RFC822.HEADER ") :
-								  SL("RFC822.TEXT "));
+		out_add(o, it->kind == IMAP_FETCH_RFC822	  ? SL("RFC822 ")
+			   : it->kind == IMAP_FETCH_RFC822_HEADER ? SL("RFC822.HEADER ")
+								  : SL("RFC822.TEXT "));
 		return;
 	}
 	buf_init(&b, 4 * LIMIT_IMAP_LINE);
@@ -171,8 +177,9 @@ static void write_label(const struct imap_fetch_item *it, struct out *o)
 	buf_done(&b);
 }
 
-static enum status write_section(struct imap *im, const struct imap_fetch_item *it, const struct store_email *m,
-				 struct arena *tmp, struct out *o, struct err *e)
+static enum status write_section(struct imap *im, const struct imap_fetch_item *it,
+				 const struct store_email *m, struct arena *tmp,
+				 struct out *o, struct err *e)
 {
 	struct imap_section sec = it->sec;
 	uint64_t off = 0, n = 0;
@@ -213,27 +220,32 @@ static enum status write_section(struct imap *im, const struct imap_fetch_item *
 	return add_octets(im, m, off, n, o, e);
 }
 
-static enum status write_digest_text(const char *label, slice text, const struct store_email *m, struct out *o,
+static enum status write_digest_text(const char *label, slice text,
+				     const struct store_email *m, struct out *o,
 				     struct err *e)
 {
 	if (text.n == 0)
-		return err_set(e, ERR_CORRUPT, "The structure of email %llu is damaged", (unsigned long long)m->id);
+		return err_set(e, ERR_CORRUPT, "The structure of email %llu is damaged",
+			       (unsigned long long)m->id);
 	out_adds(o, label);
 	out_add(o, text);
 	return ST_OK;
 }
 
-enum status imap_fetch_email_item(struct imap *im, const struct imap_fetch_item *it, const struct store_email *m,
-				  struct arena *tmp, struct out *o, struct err *e)
+enum status imap_fetch_email_item(struct imap *im, const struct imap_fetch_item *it,
+				  const struct store_email *m, struct arena *tmp,
+				  struct out *o, struct err *e)
 {
 	struct buf b;
 	enum status st;
 
 	switch (it->kind) {
 	case IMAP_FETCH_ENVELOPE:
-		return write_digest_text("ENVELOPE ", mime_digest_envelope(m->digest), m, o, e);
+		return write_digest_text("ENVELOPE ", mime_digest_envelope(m->digest), m,
+					 o, e);
 	case IMAP_FETCH_BODYSTRUCTURE:
-		return write_digest_text("BODYSTRUCTURE ", mime_digest_bodystructure(m->digest), m, o, e);
+		return write_digest_text("BODYSTRUCTURE ",
+					 mime_digest_bodystructure(m->digest), m, o, e);
 	case IMAP_FETCH_BODY:
 		buf_init(&b, MIME_DIGEST_MAX);
 		if (!mime_digest_body(m->digest, &b))

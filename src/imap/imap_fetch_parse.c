@@ -1,9 +1,11 @@
 /* imap_fetch_parse.c — the grammar of FETCH.  RFC 3501 9: fetch, fetch-att, section. */
 #include "imap/imap_fetch.h"
 
-static struct imap_fetch_item *add(struct imap_parse *p, struct imap_fetch *f, enum imap_fetch_kind kind)
+static struct imap_fetch_item *add(struct imap_parse *p, struct imap_fetch *f,
+				   enum imap_fetch_kind kind)
 {
-	struct imap_fetch_item *it = ARENA_NEW(p->a, struct imap_fetch_item), **at = &f->first;
+	struct imap_fetch_item *it = ARENA_NEW(p->a, struct imap_fetch_item),
+			       **at = &f->first;
 
 	it->kind = kind;
 	while (*at)
@@ -61,7 +63,9 @@ static bool parse_section_text(struct imap_parse *p, struct imap_section *s)
 	else if (s->depth && imap_parse_word(p, "MIME"))
 		s->which = IMAP_SECTION_MIME;
 	else
-		return imap_parse_fail(p, "HEADER, HEADER.FIELDS, TEXT, a part number, or MIME behind one expected");
+		return imap_parse_fail(
+			p,
+			"HEADER, HEADER.FIELDS, TEXT, a part number, or MIME behind one expected");
 	return true;
 }
 
@@ -112,7 +116,8 @@ static bool parse_body(struct imap_parse *p, struct imap_fetch *f)
 	struct imap_fetch_item *it;
 
 	if (!peek && !imap_parse_word(p, "BODY"))
-		return imap_parse_fail(p, "a data item expected: FLAGS, UID, ENVELOPE, BODY[…] …");
+		return imap_parse_fail(
+			p, "a data item expected: FLAGS, UID, ENVELOPE, BODY[…] …");
 	if (!peek && !imap_parse_peek(p, '[')) {
 		add(p, f, IMAP_FETCH_BODY);
 		return true;
@@ -199,7 +204,8 @@ static void write_field_name(struct buf *b, slice name)
 		return;
 	}
 	for (size_t i = 0; i < name.n; i++) {
-		if (name.p[i] == '\r' || name.p[i] == '\n' || (unsigned char)name.p[i] >= 0x80) {
+		if (name.p[i] == '\r' || name.p[i] == '\n' ||
+		    (unsigned char)name.p[i] >= 0x80) {
 			buf_addc(b, '{');
 			buf_addu(b, name.n);
 			buf_adds(b, "}\r\n");
@@ -219,8 +225,11 @@ static void write_field_name(struct buf *b, slice name)
 void imap_section_write(struct buf *b, const struct imap_section *s)
 {
 	static const char *const names[] = {
-		[IMAP_SECTION_WHOLE] = "", [IMAP_SECTION_HEADER] = "HEADER", [IMAP_SECTION_TEXT] = "TEXT",
-		[IMAP_SECTION_FIELDS] = "HEADER.FIELDS", [IMAP_SECTION_FIELDS_NOT] = "HEADER.FIELDS.NOT",
+		[IMAP_SECTION_WHOLE] = "",
+		[IMAP_SECTION_HEADER] = "HEADER",
+		[IMAP_SECTION_TEXT] = "TEXT",
+		[IMAP_SECTION_FIELDS] = "HEADER.FIELDS",
+		[IMAP_SECTION_FIELDS_NOT] = "HEADER.FIELDS.NOT",
 		[IMAP_SECTION_MIME] = "MIME",
 	};
 

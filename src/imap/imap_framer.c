@@ -85,7 +85,8 @@ static void remember_tail(struct imap_framer *f, slice part)
 		f->tail_n = sizeof(f->tail);
 		return;
 	}
-	keep = sizeof(f->tail) - part.n < f->tail_n ? sizeof(f->tail) - part.n : f->tail_n;
+	keep = sizeof(f->tail) - part.n < f->tail_n ? sizeof(f->tail) - part.n
+						    : f->tail_n;
 	memmove(f->tail, f->tail + f->tail_n - keep, keep);
 	memcpy(f->tail + keep, part.p, part.n);
 	f->tail_n = (uint8_t)(keep + part.n);
@@ -93,7 +94,8 @@ static void remember_tail(struct imap_framer *f, slice part)
 
 static slice without_cr(slice line)
 {
-	return line.n && line.p[line.n - 1] == '\r' ? slice_sub(line, 0, line.n - 1) : line;
+	return line.n && line.p[line.n - 1] == '\r' ? slice_sub(line, 0, line.n - 1)
+						    : line;
 }
 
 /* The rest of a refused command: a literal that needs no go-ahead follows, or it is over. */
@@ -146,7 +148,8 @@ static enum imap_unit command_line(struct imap_framer *f, slice line, slice *out
 		}
 		return lit == IMAP_LITERAL_NONE ? IMAP_UNIT_COMMAND : IMAP_UNIT_APPEND;
 	}
-	if (n > literal_max(f) || f->gather.n + line.n + n > line_max(f) + literal_max(f)) {
+	if (n > literal_max(f) ||
+	    f->gather.n + line.n + n > line_max(f) + literal_max(f)) {
 		refuse(f, IMAP_REFUSED_LITERAL, line);
 		return refused_line_end(f, line);
 	}
@@ -156,7 +159,8 @@ static enum imap_unit command_line(struct imap_framer *f, slice line, slice *out
 	return lit == IMAP_LITERAL_SYNC ? IMAP_UNIT_CONTINUE : IMAP_UNIT_MORE;
 }
 
-static enum imap_unit line_step(struct imap_framer *f, slice in, size_t *at, bool *stop, slice *out)
+static enum imap_unit line_step(struct imap_framer *f, slice in, size_t *at, bool *stop,
+				slice *out)
 {
 	slice rest = slice_from(in, *at), line;
 	size_t lf = slice_chr(rest, '\n', f->scanned < rest.n ? f->scanned : rest.n);
@@ -187,7 +191,8 @@ static enum imap_unit line_step(struct imap_framer *f, slice in, size_t *at, boo
 	return command_line(f, line, out);
 }
 
-static enum imap_unit message_step(struct imap_framer *f, slice in, size_t *at, bool *stop, slice *out)
+static enum imap_unit message_step(struct imap_framer *f, slice in, size_t *at,
+				   bool *stop, slice *out)
 {
 	slice rest = slice_from(in, *at);
 	size_t take = rest.n < f->left ? rest.n : f->left;
@@ -200,7 +205,9 @@ static enum imap_unit message_step(struct imap_framer *f, slice in, size_t *at, 
 		*stop = *at >= in.n;
 		return IMAP_UNIT_MORE;
 	}
-	if (take < f->left && take < LIMIT_READ_CHUNK / 2) { /* small pieces are collected: a job is not free */
+	if (take < f->left &&
+	    take < LIMIT_READ_CHUNK /
+			    2) { /* small pieces are collected: a job is not free */
 		*stop = true;
 		return IMAP_UNIT_MORE;
 	}
@@ -222,7 +229,8 @@ static enum imap_unit message_step(struct imap_framer *f, slice in, size_t *at, 
 }
 
 /* Behind the message: only the line end (MULTIAPPEND and CATENATE are not announced). */
-static enum imap_unit message_end_step(struct imap_framer *f, slice in, size_t *at, bool *stop, slice *out)
+static enum imap_unit message_end_step(struct imap_framer *f, slice in, size_t *at,
+				       bool *stop, slice *out)
 {
 	slice rest = slice_from(in, *at);
 	bool is_end = slice_starts(rest, SL("\r\n")) || slice_starts(rest, SL("\n"));

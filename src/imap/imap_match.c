@@ -11,7 +11,8 @@ struct imap_pattern imap_pattern_make(struct arena *a, slice pattern)
 
 		if (c == '*' && last == '%')
 			to[n - 1] = '*'; /* "%*" and "*%" are "*" */
-		else if ((c == '*' && last == '*') || (c == '%' && (last == '*' || last == '%')))
+		else if ((c == '*' && last == '*') ||
+			 (c == '%' && (last == '*' || last == '%')))
 			continue;
 		else
 			to[n++] = c;
@@ -24,7 +25,8 @@ struct imap_pattern imap_pattern_make(struct arena *a, slice pattern)
 
 bool imap_pattern_is_plain(const struct imap_pattern *p)
 {
-	return slice_chr(p->text, '*', 0) == p->text.n && slice_chr(p->text, '%', 0) == p->text.n;
+	return slice_chr(p->text, '*', 0) == p->text.n &&
+	       slice_chr(p->text, '%', 0) == p->text.n;
 }
 
 /* State i: the first i octets of the pattern are matched. A wildcard may match nothing. */

@@ -19,7 +19,8 @@ bool imap_names_parse_two(struct imap_parse *p, struct imap_cmd *c)
 }
 
 enum step imap_names_change(struct imap *im, struct imap_cmd *c, const char *ok_text,
-			    enum status (*change)(struct imap *im, struct store_txn *t, const struct imap_names_arg *n,
+			    enum status (*change)(struct imap *im, struct store_txn *t,
+						  const struct imap_names_arg *n,
 						  struct err *e))
 {
 	struct store_txn *t;
@@ -49,18 +50,23 @@ enum status imap_names_check(slice *name, struct err *e)
 	if (name->n > 1 && name->p[name->n - 1] == '/')
 		name->n--;
 	if (name->n == 0 || name->n > LIMIT_MAILBOX_NAME)
-		return err_set(e, ERR_CANNOT, "A mailbox name has 1 to %d octets", LIMIT_MAILBOX_NAME);
+		return err_set(e, ERR_CANNOT, "A mailbox name has 1 to %d octets",
+			       LIMIT_MAILBOX_NAME);
 	for (size_t i = 0; i < name->n; i++)
 		if (name->p[i] == '*' || name->p[i] == '%')
-			return err_set(e, ERR_CANNOT, "Mailbox names here have no * and no %%");
+			return err_set(e, ERR_CANNOT,
+				       "Mailbox names here have no * and no %%");
 	if (name->p[name->n - 1] == '/')
 		return err_set(e, ERR_CANNOT, "A part of the mailbox name is empty");
 	for (rest = *name; rest.n;) {
 		part = slice_cut(&rest, '/');
 		if (part.n == 0)
-			return err_set(e, ERR_CANNOT, "A part of the mailbox name is empty");
+			return err_set(e, ERR_CANNOT,
+				       "A part of the mailbox name is empty");
 		if (++depth > LIMIT_MAILBOX_DEPTH)
-			return err_set(e, ERR_LIMIT, "Mailbox names have at most %d levels", LIMIT_MAILBOX_DEPTH);
+			return err_set(e, ERR_LIMIT,
+				       "Mailbox names have at most %d levels",
+				       LIMIT_MAILBOX_DEPTH);
 	}
 	return ST_OK;
 }

@@ -65,7 +65,8 @@ bool imap_parse_char(struct imap_parse *p, char c)
 
 bool imap_parse_sp(struct imap_parse *p)
 {
-	return imap_parse_accept(p, ' ') || imap_parse_fail(p, "a blank and an argument expected");
+	return imap_parse_accept(p, ' ') ||
+	       imap_parse_fail(p, "a blank and an argument expected");
 }
 
 bool imap_parse_word(struct imap_parse *p, const char *word)
@@ -75,7 +76,8 @@ bool imap_parse_word(struct imap_parse *p, const char *word)
 
 	if (!slice_istarts(rest, w))
 		return false;
-	if (rest.n > w.n && (is_alpha(rest.p[w.n]) || is_digit(rest.p[w.n]) || rest.p[w.n] == '.'))
+	if (rest.n > w.n &&
+	    (is_alpha(rest.p[w.n]) || is_digit(rest.p[w.n]) || rest.p[w.n] == '.'))
 		return false;
 	p->at += w.n;
 	return true;
@@ -159,7 +161,8 @@ bool imap_parse_number(struct imap_parse *p, uint32_t *out)
 bool imap_parse_nz_number(struct imap_parse *p, uint32_t *out)
 {
 	if (imap_parse_peek(p, '0'))
-		return imap_parse_fail(p, "a number above 0, without leading zeros, expected");
+		return imap_parse_fail(
+			p, "a number above 0, without leading zeros, expected");
 	return imap_parse_number(p, out);
 }
 
@@ -178,7 +181,8 @@ static bool parse_quoted(struct imap_parse *p, slice *out)
 			escaped = true;
 			if (++i >= p->s.n || (p->s.p[i] != '"' && p->s.p[i] != '\\')) {
 				p->at = i;
-				return imap_parse_fail(p, "only \\\" and \\\\ may be escaped");
+				return imap_parse_fail(
+					p, "only \\\" and \\\\ may be escaped");
 			}
 		} else if (c == '\r' || c == '\n' || c == 0) {
 			p->at = i;
@@ -192,7 +196,8 @@ static bool parse_quoted(struct imap_parse *p, slice *out)
 	}
 	*out = slice_sub(p->s, from, i - from);
 	if (wide && !utf8_is_valid(*out))
-		return imap_parse_fail(p, "a quoted string with 8-bit octets that are not UTF-8");
+		return imap_parse_fail(
+			p, "a quoted string with 8-bit octets that are not UTF-8");
 	p->at = i + 1;
 	if (!escaped)
 		return true;
@@ -221,7 +226,8 @@ static bool parse_literal(struct imap_parse *p, slice *out)
 		return imap_parse_fail(p, "\"}\" expected");
 	imap_parse_accept(p, '\r');
 	if (!imap_parse_accept(p, '\n'))
-		return imap_parse_fail(p, "a line end expected behind the length of a literal");
+		return imap_parse_fail(
+			p, "a line end expected behind the length of a literal");
 	if (n > p->s.n - p->at)
 		return imap_parse_fail(p, "the literal is longer than the command");
 	*out = slice_sub(p->s, p->at, n);
@@ -248,7 +254,8 @@ bool imap_parse_astring(struct imap_parse *p, slice *out)
 {
 	if (imap_parse_peek(p, '"') || imap_parse_peek(p, '{'))
 		return imap_parse_string(p, out);
-	return take_run(p, imap_is_astring_char, "an atom, a quoted string or a literal expected", out);
+	return take_run(p, imap_is_astring_char,
+			"an atom, a quoted string or a literal expected", out);
 }
 
 /* nstring = string / nil */
@@ -270,7 +277,8 @@ static bool decode_name(struct imap_parse *p, size_t start, slice wire, slice *o
 		return true;
 	}
 	p->at = start;
-	return imap_parse_fail(p, "the mailbox name is not modified UTF-7 (RFC 3501 5.1.3)");
+	return imap_parse_fail(p,
+			       "the mailbox name is not modified UTF-7 (RFC 3501 5.1.3)");
 }
 
 /* mailbox = "INBOX" / astring */
@@ -296,7 +304,8 @@ bool imap_parse_list_mailbox(struct imap_parse *p, slice *out)
 	if (imap_parse_peek(p, '"') || imap_parse_peek(p, '{')) {
 		if (!imap_parse_string(p, &wire))
 			return false;
-	} else if (!take_run(p, is_list_char, "a mailbox name or pattern expected", &wire)) {
+	} else if (!take_run(p, is_list_char, "a mailbox name or pattern expected",
+			     &wire)) {
 		return false;
 	}
 	return decode_name(p, start, wire, out);
@@ -311,7 +320,8 @@ static bool parse_date_text(struct imap_parse *p, int64_t *out_days)
 
 	while (n < 2 && n < rest.n && is_digit(rest.p[n]))
 		c.day = c.day * 10 + (rest.p[n++] - '0');
-	if (n == 0 || c.day < 1 || c.day > 31 || rest.n < n + 9 || rest.p[n] != '-' || rest.p[n + 4] != '-')
+	if (n == 0 || c.day < 1 || c.day > 31 || rest.n < n + 9 || rest.p[n] != '-' ||
+	    rest.p[n + 4] != '-')
 		return imap_parse_fail(p, "a date as 1-Feb-1994 expected");
 	for (int m = 0; m < 12; m++)
 		if (slice_ieq(slice_sub(rest, n + 1, 3), slice_str(civil_months[m])))
@@ -349,7 +359,8 @@ bool imap_parse_date_time(struct imap_parse *p, int64_t *out_s)
 		return false;
 	if (text.n != 26 || !mime_internaldate_parse(text, &d)) {
 		p->at = start;
-		return imap_parse_fail(p, "a date as \"22-Nov-2026 19:54:30 +0000\" expected");
+		return imap_parse_fail(
+			p, "a date as \"22-Nov-2026 19:54:30 +0000\" expected");
 	}
 	*out_s = d.unix_s;
 	return true;
@@ -359,8 +370,9 @@ static const struct {
 	const char *name;
 	uint32_t bit;
 } sys_flags[] = {
-	{ "Answered", FLAG_ANSWERED }, { "Flagged", FLAG_FLAGGED }, { "Deleted", FLAG_DELETED },
-	{ "Seen", FLAG_SEEN }, { "Draft", FLAG_DRAFT },
+	{ "Answered", FLAG_ANSWERED }, { "Flagged", FLAG_FLAGGED },
+	{ "Deleted", FLAG_DELETED },   { "Seen", FLAG_SEEN },
+	{ "Draft", FLAG_DRAFT },
 };
 
 /* flag = "\Answered" / "\Flagged" / "\Deleted" / "\Seen" / "\Draft" / flag-keyword / flag-extension
@@ -379,7 +391,8 @@ static bool parse_flag(struct imap_parse *p, struct imap_flags *out, size_t *cap
 				return true;
 			}
 		p->at = start;
-		return imap_parse_fail(p, "no such system flag, or one that clients cannot set");
+		return imap_parse_fail(
+			p, "no such system flag, or one that clients cannot set");
 	}
 	if (!imap_parse_atom(p, &name))
 		return false;
@@ -388,7 +401,8 @@ static bool parse_flag(struct imap_parse *p, struct imap_flags *out, size_t *cap
 			return true;
 	if (name.n > LIMIT_KEYWORD || out->n_kw >= LIMIT_KEYWORDS) {
 		p->at = start;
-		return imap_parse_fail(p, "a keyword above 64 octets, or more than 64 of them");
+		return imap_parse_fail(
+			p, "a keyword above 64 octets, or more than 64 of them");
 	}
 	if (out->n_kw == *cap) {
 		slice *kw = arena_array(p->a, *cap ? *cap * 2 : 4, sizeof(*kw));

@@ -32,7 +32,8 @@ enum step imap_bad(struct imap *im, struct imap_cmd *c, const char *text)
 enum step imap_bad_parse(struct imap *im, struct imap_cmd *c, const struct imap_parse *p)
 {
 	im->errors++;
-	return end(c, arena_fmt(&im->s.arena, "BAD octet %zu: %s", p->why_at + 1, p->why ? p->why : "syntax"));
+	return end(c, arena_fmt(&im->s.arena, "BAD octet %zu: %s", p->why_at + 1,
+				p->why ? p->why : "syntax"));
 }
 
 static const char *no_code(enum err_code code, bool try_create)
@@ -79,7 +80,8 @@ static const char *no_code(enum err_code code, bool try_create)
 
 slice imap_no_line(struct arena *a, const struct err *e, bool try_create)
 {
-	slice line = arena_fmt(a, "NO %s%s", no_code(e->code, try_create), e->text[0] ? e->text : "Failed");
+	slice line = arena_fmt(a, "NO %s%s", no_code(e->code, try_create),
+			       e->text[0] ? e->text : "Failed");
 	char *p = arena_cstr(a, line);
 
 	for (size_t i = 0; i < line.n; i++) /* resp-text is 7-bit without controls */
@@ -88,9 +90,11 @@ slice imap_no_line(struct arena *a, const struct err *e, bool try_create)
 	return slice_make(p, line.n);
 }
 
-static enum step no(struct imap *im, struct imap_cmd *c, const struct err *e, bool try_create)
+static enum step no(struct imap *im, struct imap_cmd *c, const struct err *e,
+		    bool try_create)
 {
-	if (e->code == ERR_CORRUPT || e->code == ERR_IO || e->code == ERR_STOPPED || e->code == ERR_DISK_FULL) {
+	if (e->code == ERR_CORRUPT || e->code == ERR_IO || e->code == ERR_STOPPED ||
+	    e->code == ERR_DISK_FULL) {
 		struct log_line l;
 
 		imap_log(im, &l, LOG_LEVEL_ERROR, "imap.error");
@@ -117,17 +121,21 @@ bool imap_is_secure(const struct imap *im)
 }
 
 #define EXTENSIONS "ID ENABLE IDLE NAMESPACE CHILDREN SPECIAL-USE UNSELECT UIDPLUS MOVE"
-#define LOGINS "AUTH=PLAIN AUTH=LOGIN"
+#define LOGINS	   "AUTH=PLAIN AUTH=LOGIN"
 /* RFC 7888 4: never LITERAL- and LITERAL+ together. RFC 3501 6.2.3: LOGINDISABLED while passwords would travel in clear. */
 slice imap_capabilities(const struct imap *im)
 {
 	if (im->state != IMAP_NOT_AUTH)
 		return SL("IMAP4rev1 LITERAL+ " EXTENSIONS);
 	if (imap_is_secure(im))
-		return im->s.is_tls || im->ctx->no_starttls ? SL("IMAP4rev1 LITERAL- SASL-IR " EXTENSIONS " " LOGINS) :
-			SL("IMAP4rev1 LITERAL- SASL-IR " EXTENSIONS " STARTTLS " LOGINS);
-	return im->ctx->no_starttls ? SL("IMAP4rev1 LITERAL- SASL-IR " EXTENSIONS " LOGINDISABLED") :
-				      SL("IMAP4rev1 LITERAL- SASL-IR " EXTENSIONS " STARTTLS LOGINDISABLED");
+		return im->s.is_tls || im->ctx->no_starttls
+			       ? SL("IMAP4rev1 LITERAL- SASL-IR " EXTENSIONS " " LOGINS)
+			       : SL("IMAP4rev1 LITERAL- SASL-IR " EXTENSIONS
+				    " STARTTLS " LOGINS);
+	return im->ctx->no_starttls
+		       ? SL("IMAP4rev1 LITERAL- SASL-IR " EXTENSIONS " LOGINDISABLED")
+		       : SL("IMAP4rev1 LITERAL- SASL-IR " EXTENSIONS
+			    " STARTTLS LOGINDISABLED");
 }
 
 void imap_keep(slice *place, slice s)
@@ -142,7 +150,8 @@ void imap_keep(slice *place, slice s)
 	*place = slice_make(p, s.n);
 }
 
-void imap_log(const struct imap *im, struct log_line *l, enum log_level level, const char *event)
+void imap_log(const struct imap *im, struct log_line *l, enum log_level level,
+	      const char *event)
 {
 	log_begin(l, level, event);
 	log_cstr(l, "session", im->s.id);

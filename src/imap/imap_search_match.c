@@ -16,7 +16,8 @@ static bool get_email(struct imap_match *m)
 {
 	if (!m->has_email && m->err.code == ERR_NONE) {
 		m->used += 10;
-		m->has_email = store_email_get(m->im->ctx->store, m->im->account, m->row->email, m->tmp, &m->email,
+		m->has_email = store_email_get(m->im->ctx->store, m->im->account,
+					       m->row->email, m->tmp, &m->email,
 					       &m->err) == ST_OK;
 	}
 	return m->has_email;
@@ -29,8 +30,9 @@ static bool add_address(struct imap_parse *p, struct buf *text)
 {
 	slice name, route, mailbox, host;
 
-	if (!imap_parse_char(p, '(') || !imap_parse_nstring(p, &name) || !imap_parse_sp(p) ||
-	    !imap_parse_nstring(p, &route) || !imap_parse_sp(p) || !imap_parse_nstring(p, &mailbox) || !imap_parse_sp(p) ||
+	if (!imap_parse_char(p, '(') || !imap_parse_nstring(p, &name) ||
+	    !imap_parse_sp(p) || !imap_parse_nstring(p, &route) || !imap_parse_sp(p) ||
+	    !imap_parse_nstring(p, &mailbox) || !imap_parse_sp(p) ||
 	    !imap_parse_nstring(p, &host) || !imap_parse_char(p, ')'))
 		return false;
 	if (name.n) {
@@ -60,12 +62,24 @@ static bool take_addresses(struct imap_parse *p, struct buf *text)
 	return imap_parse_char(p, ')');
 }
 
-enum envelope_item { E_DATE, E_SUBJECT, E_FROM, E_SENDER, E_REPLY_TO, E_TO, E_CC, E_BCC, E_IN_REPLY_TO, E_MESSAGE_ID };
+enum envelope_item {
+	E_DATE,
+	E_SUBJECT,
+	E_FROM,
+	E_SENDER,
+	E_REPLY_TO,
+	E_TO,
+	E_CC,
+	E_BCC,
+	E_IN_REPLY_TO,
+	E_MESSAGE_ID
+};
 
 /* envelope = "(" env-date SP env-subject SP env-from SP … SP env-message-id ")": one of them as text. False: absent. */
 static bool envelope_text(struct imap_match *m, enum envelope_item want, struct buf *text)
 {
-	struct imap_parse p = imap_parse_init(mime_digest_envelope(m->email.digest), m->tmp);
+	struct imap_parse p =
+		imap_parse_init(mime_digest_envelope(m->email.digest), m->tmp);
 	slice s = { NULL, 0 };
 
 	if (!imap_parse_char(&p, '('))
@@ -112,8 +126,11 @@ static bool match_sent(struct imap_match *m, const struct imap_key *k)
 	if (!get_email(m))
 		return false;
 	/* RFC 3501 6.4.4: disregarding time and zone; without a Date field the message counts by its arrival. */
-	day = mime_digest_sent(m->email.digest, &d) ? day_of(d.unix_s + d.zone * 60) : day_of(m->row->internal_date);
-	return k->kind == IMAP_KEY_SENTBEFORE ? day < k->day : k->kind == IMAP_KEY_SENTON ? day == k->day : day >= k->day;
+	day = mime_digest_sent(m->email.digest, &d) ? day_of(d.unix_s + d.zone * 60)
+						    : day_of(m->row->internal_date);
+	return k->kind == IMAP_KEY_SENTBEFORE ? day < k->day
+	       : k->kind == IMAP_KEY_SENTON   ? day == k->day
+					      : day >= k->day;
 }
 
 /* --- the header ----------------------------------------------------------------------------------------------------- */
@@ -123,7 +140,8 @@ static bool read_octets(struct imap_match *m, uint64_t off, uint64_t n, slice *o
 	char *p = arena_alloc(m->tmp, n + 1);
 
 	m->used += 5 + n / 300;
-	if (n && store_email_read(m->im->ctx->store, &m->email, off, p, n, &m->err) != ST_OK)
+	if (n &&
+	    store_email_read(m->im->ctx->store, &m->email, off, p, n, &m->err) != ST_OK)
 		return false;
 	*out = slice_make(p, n);
 	return true;
@@ -155,9 +173,11 @@ static bool has_field_text(slice header, slice field, slice folded, struct arena
 	while (mime_header_next(&it, &f)) {
 		if (field.p && !slice_ieq(f.name, field))
 			continue;
-		if (imap_text_has(mime_words_decode(tmp, mime_unfold(tmp, f.value)), folded))
+		if (imap_text_has(mime_words_decode(tmp, mime_unfold(tmp, f.value)),
+				  folded))
 			return true;
-		if (!field.p && imap_text_has(f.name, folded)) /* TEXT looks at all of the header */
+		if (!field.p &&
+		    imap_text_has(f.name, folded)) /* TEXT looks at all of the header */
 			return true;
 	}
 	return false;
@@ -200,13 +220,15 @@ static void scan_chunk(struct scan *s, slice raw, bool last)
 enum { CHUNK = 32 << 10 };
 
 /* One text part, decoded as it is read. */
-static bool match_part(struct imap_match *m, const struct mime_digest_part *part, slice folded)
+static bool match_part(struct imap_match *m, const struct mime_digest_part *part,
+		       slice folded)
 {
 	struct scan s;
 	uint64_t at = 0;
 	char *chunk = arena_alloc(m->tmp, CHUNK);
 
-	if (part->body_off > m->email.blob_size || part->body_len > m->email.blob_size - part->body_off)
+	if (part->body_off > m->email.blob_size ||
+	    part->body_len > m->email.blob_size - part->body_off)
 		return false;
 	mime_decoder_init(&s.dec, part->encoding);
 	s.cs = mime_charset_new(part->charset, NULL);
@@ -216,7 +238,8 @@ static bool match_part(struct imap_match *m, const struct mime_digest_part *part
 	while (at < part->body_len && !s.find.found) {
 		uint64_t n = part->body_len - at < CHUNK ? part->body_len - at : CHUNK;
 
-		if (store_email_read(m->im->ctx->store, &m->email, m->email.prefix.n + part->body_off + at, chunk, n,
+		if (store_email_read(m->im->ctx->store, &m->email,
+				     m->email.prefix.n + part->body_off + at, chunk, n,
 				     &m->err) != ST_OK)
 			break;
 		at += n;
@@ -243,13 +266,16 @@ static bool match_body(struct imap_match *m, slice folded)
 	while (mime_digest_next(&it, &part) && m->err.code == ERR_NONE) {
 		slice header;
 
-		if (in_message && part.header_len <= LIMIT_HEADER_ALL && part.header_off <= m->email.blob_size &&
+		if (in_message && part.header_len <= LIMIT_HEADER_ALL &&
+		    part.header_off <= m->email.blob_size &&
 		    part.header_len <= m->email.blob_size - part.header_off &&
-		    read_octets(m, m->email.prefix.n + part.header_off, part.header_len, &header) &&
+		    read_octets(m, m->email.prefix.n + part.header_off, part.header_len,
+				&header) &&
 		    has_field_text(header, (slice){ NULL, 0 }, folded, m->tmp))
 			return true;
 		in_message = part.kind == MIME_MESSAGE && !part.opaque;
-		if (part.kind == MIME_LEAF && slice_ieq(part.type, SL("text")) && match_part(m, &part, folded))
+		if (part.kind == MIME_LEAF && slice_ieq(part.type, SL("text")) &&
+		    match_part(m, &part, folded))
 			return true;
 	}
 	return false;
@@ -270,7 +296,8 @@ static bool match_text(struct imap_match *m, slice folded)
 bool imap_match_key(struct imap_match *m, const struct imap_key *k)
 {
 	const struct store_row *r = m->row;
-	bool seen = r->flags.sys & FLAG_SEEN, recent = imap_box_is_recent(m->im->box, r->uid);
+	bool seen = r->flags.sys & FLAG_SEEN,
+	     recent = imap_box_is_recent(m->im->box, r->uid);
 
 	m->used++;
 	switch (k->kind) {

@@ -73,7 +73,8 @@ static bool parse_text(struct imap_parse *p, struct imap_search *s, struct imap_
 	return true;
 }
 
-static bool parse_argument(struct imap_parse *p, struct imap_search *s, const struct word *w, struct imap_key *k)
+static bool parse_argument(struct imap_parse *p, struct imap_search *s,
+			   const struct word *w, struct imap_key *k)
 {
 	switch (w->arg) {
 	case TEXT:
@@ -90,7 +91,8 @@ static bool parse_argument(struct imap_parse *p, struct imap_search *s, const st
 	return true;
 }
 
-static bool parse_word_key(struct imap_parse *p, struct imap_search *s, struct imap_key **out)
+static bool parse_word_key(struct imap_parse *p, struct imap_search *s,
+			   struct imap_key **out)
 {
 	for (size_t i = 0; i < WORDS; i++) {
 		if (!imap_parse_word(p, words[i].word))
@@ -105,7 +107,8 @@ static bool parse_word_key(struct imap_parse *p, struct imap_search *s, struct i
 /* search-key *(SP search-key), the cheap ones first. */
 static bool parse_list(struct imap_parse *p, struct imap_search *s, struct imap_key *list)
 {
-	struct imap_key *by_cost[4] = { 0 }, **end[4] = { &by_cost[0], &by_cost[1], &by_cost[2], &by_cost[3] };
+	struct imap_key *by_cost[4] = { 0 },
+			**end[4] = { &by_cost[0], &by_cost[1], &by_cost[2], &by_cost[3] };
 	struct imap_key **at = &list->kids, *k;
 
 	do {
@@ -127,9 +130,9 @@ static bool parse_list(struct imap_parse *p, struct imap_search *s, struct imap_
 }
 
 /* "OR" SP search-key SP search-key: a second one that is an OR again goes on here, without depth. */
-static bool parse_or(struct imap_parse *p, struct imap_search *s, struct imap_key *or)
+static bool parse_or(struct imap_parse *p, struct imap_search *s, struct imap_key * or)
 {
-	struct imap_key **at = &or->kids;
+	struct imap_key **at = & or->kids;
 
 	for (;;) {
 		if (!imap_parse_sp(p) || !parse_key(p, s, at))
@@ -142,13 +145,15 @@ static bool parse_or(struct imap_parse *p, struct imap_search *s, struct imap_ke
 	}
 }
 
-static bool parse_set(struct imap_parse *p, enum imap_key_kind kind, struct imap_key **out)
+static bool parse_set(struct imap_parse *p, enum imap_key_kind kind,
+		      struct imap_key **out)
 {
 	*out = key_new(p, kind);
 	return imap_seqset_parse(p, &(*out)->set);
 }
 
-static bool parse_nested(struct imap_parse *p, struct imap_search *s, struct imap_key **out)
+static bool parse_nested(struct imap_parse *p, struct imap_search *s,
+			 struct imap_key **out)
 {
 	if (imap_parse_accept(p, '(')) {
 		*out = key_new(p, IMAP_KEY_AND);
@@ -166,7 +171,8 @@ static bool parse_nested(struct imap_parse *p, struct imap_search *s, struct ima
 		return imap_parse_sp(p) && parse_set(p, IMAP_KEY_UID, out);
 	if (imap_parse_word(p, "HEADER")) {
 		*out = key_new(p, IMAP_KEY_HEADER);
-		return imap_parse_sp(p) && imap_parse_astring(p, &(*out)->field) && parse_text(p, s, *out);
+		return imap_parse_sp(p) && imap_parse_astring(p, &(*out)->field) &&
+		       parse_text(p, s, *out);
 	}
 	if (imap_parse_peek(p, '*') || (p->at < p->s.n && is_digit(p->s.p[p->at])))
 		return parse_set(p, IMAP_KEY_SEQ, out);
@@ -187,9 +193,11 @@ bool imap_search_parse(struct imap_parse *p, struct imap_search *out)
 	slice charset;
 
 	if (imap_parse_word(p, "CHARSET")) {
-		if (!imap_parse_sp(p) || !imap_parse_astring(p, &charset) || !imap_parse_sp(p))
+		if (!imap_parse_sp(p) || !imap_parse_astring(p, &charset) ||
+		    !imap_parse_sp(p))
 			return false;
-		out->bad_charset = !slice_ieq(charset, SL("UTF-8")) && !slice_ieq(charset, SL("US-ASCII"));
+		out->bad_charset = !slice_ieq(charset, SL("UTF-8")) &&
+				   !slice_ieq(charset, SL("US-ASCII"));
 	}
 	out->key = key_new(p, IMAP_KEY_AND);
 	return parse_list(p, out, out->key);
@@ -200,21 +208,42 @@ int imap_key_cost(const struct imap_key *k)
 	int cost = IMAP_COST_ROW;
 
 	switch (k->kind) {
-	case IMAP_KEY_SENTBEFORE: case IMAP_KEY_SENTON: case IMAP_KEY_SENTSINCE:
-	case IMAP_KEY_BCC: case IMAP_KEY_CC: case IMAP_KEY_FROM: case IMAP_KEY_SUBJECT: case IMAP_KEY_TO:
+	case IMAP_KEY_SENTBEFORE:
+	case IMAP_KEY_SENTON:
+	case IMAP_KEY_SENTSINCE:
+	case IMAP_KEY_BCC:
+	case IMAP_KEY_CC:
+	case IMAP_KEY_FROM:
+	case IMAP_KEY_SUBJECT:
+	case IMAP_KEY_TO:
 		return IMAP_COST_DIGEST;
 	case IMAP_KEY_HEADER:
 		return IMAP_COST_HEADER;
-	case IMAP_KEY_BODY: case IMAP_KEY_TEXT:
+	case IMAP_KEY_BODY:
+	case IMAP_KEY_TEXT:
 		return IMAP_COST_BODY;
-	case IMAP_KEY_NOT: case IMAP_KEY_AND: case IMAP_KEY_OR:
+	case IMAP_KEY_NOT:
+	case IMAP_KEY_AND:
+	case IMAP_KEY_OR:
 		for (const struct imap_key *kid = k->kids; kid; kid = kid->next)
 			if (imap_key_cost(kid) > cost)
 				cost = imap_key_cost(kid);
 		return cost;
-	case IMAP_KEY_ALL: case IMAP_KEY_FLAG: case IMAP_KEY_UNFLAG: case IMAP_KEY_KEYWORD: case IMAP_KEY_UNKEYWORD:
-	case IMAP_KEY_NEW: case IMAP_KEY_OLD: case IMAP_KEY_RECENT: case IMAP_KEY_BEFORE: case IMAP_KEY_ON:
-	case IMAP_KEY_SINCE: case IMAP_KEY_LARGER: case IMAP_KEY_SMALLER: case IMAP_KEY_SEQ: case IMAP_KEY_UID:
+	case IMAP_KEY_ALL:
+	case IMAP_KEY_FLAG:
+	case IMAP_KEY_UNFLAG:
+	case IMAP_KEY_KEYWORD:
+	case IMAP_KEY_UNKEYWORD:
+	case IMAP_KEY_NEW:
+	case IMAP_KEY_OLD:
+	case IMAP_KEY_RECENT:
+	case IMAP_KEY_BEFORE:
+	case IMAP_KEY_ON:
+	case IMAP_KEY_SINCE:
+	case IMAP_KEY_LARGER:
+	case IMAP_KEY_SMALLER:
+	case IMAP_KEY_SEQ:
+	case IMAP_KEY_UID:
 		break;
 	}
 	return cost;

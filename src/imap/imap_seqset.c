@@ -46,7 +46,8 @@ static int range_cmp(const void *x, const void *y)
 	return a->lo < b->lo ? -1 : a->lo > b->lo;
 }
 
-struct imap_seqset imap_seqset_resolve(struct arena *a, const struct imap_seqset *s, uint32_t max)
+struct imap_seqset imap_seqset_resolve(struct arena *a, const struct imap_seqset *s,
+				       uint32_t max)
 {
 	struct imap_range *r = arena_array(a, s->n ? s->n : 1, sizeof(*r));
 	size_t n = 0, kept = 0;
@@ -81,7 +82,8 @@ uint32_t imap_seqset_highest(const struct imap_seqset *s)
 	uint32_t highest = 0;
 
 	for (size_t i = 0; i < s->n; i++) {
-		uint32_t hi = s->range[i].lo > s->range[i].hi ? s->range[i].lo : s->range[i].hi;
+		uint32_t hi = s->range[i].lo > s->range[i].hi ? s->range[i].lo
+							      : s->range[i].hi;
 
 		if (s->range[i].lo && s->range[i].hi && hi > highest)
 			highest = hi;

@@ -1,7 +1,8 @@
 #include "imap/imap_utf7.h"
 #include "base/utf8.h"
 
-static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
+static const char digits[] =
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
 
 static int digit_value(char c)
 {
@@ -29,7 +30,9 @@ static bool take_unit(uint32_t unit, uint32_t *high, char *to, size_t *n)
 		*high = unit;
 		return true;
 	}
-	if (cp < 0xa0 || (cp >= 0xdc00 && cp <= 0xdfff)) /* ASCII stands for itself; C0, DEL and C1 are no text */
+	if (cp < 0xa0 ||
+	    (cp >= 0xdc00 &&
+	     cp <= 0xdfff)) /* ASCII stands for itself; C0, DEL and C1 are no text */
 		return false;
 	*n += utf8_encode(cp, to + *n);
 	return true;
@@ -124,7 +127,8 @@ void imap_utf7_encode(struct buf *out, slice utf8)
 
 	for (size_t at = 0; at < utf8.n;) {
 		int32_t got = utf8_next(utf8, &at);
-		uint32_t cp = got < 0xa0 && !is_direct((uint32_t)got) ? 0xfffd : (uint32_t)got;
+		uint32_t cp = got < 0xa0 && !is_direct((uint32_t)got) ? 0xfffd
+								      : (uint32_t)got;
 
 		if (is_direct(cp)) {
 			shift_end(&s);

@@ -31,7 +31,8 @@ void imap_view_forget(struct imap_view *v)
 
 size_t imap_view_below(const struct imap_view *v, uint32_t uid)
 {
-	return imap_lower_bound(v->uid, v->n, uid) + imap_lower_bound(v->gone, v->n_gone, uid);
+	return imap_lower_bound(v->uid, v->n, uid) +
+	       imap_lower_bound(v->gone, v->n_gone, uid);
 }
 
 uint32_t imap_view_seq(const struct imap_view *v, uint32_t uid)
@@ -71,7 +72,8 @@ uint32_t imap_view_last(const struct imap_view *v)
 	return v->n_gone && v->gone[v->n_gone - 1] > last ? v->gone[v->n_gone - 1] : last;
 }
 
-void imap_view_move(struct imap_view *v, const uint32_t *uid, size_t n, const uint32_t *expunged, size_t n_expunged)
+void imap_view_move(struct imap_view *v, const uint32_t *uid, size_t n,
+		    const uint32_t *expunged, size_t n_expunged)
 {
 	size_t i = v->n_gone, j = n_expunged;
 
@@ -85,5 +87,7 @@ void imap_view_move(struct imap_view *v, const uint32_t *uid, size_t n, const ui
 	}
 	v->n_gone += n_expunged;
 	for (size_t k = v->n_gone; k > 0 && j > 0; k--) /* merged from the end */
-		v->gone[k - 1] = i > 0 && v->gone[i - 1] > expunged[j - 1] ? v->gone[--i] : expunged[--j];
+		v->gone[k - 1] = i > 0 && v->gone[i - 1] > expunged[j - 1]
+					 ? v->gone[--i]
+					 : expunged[--j];
 }

@@ -23,7 +23,8 @@ static bool is_quotable(slice s)
 	if (s.n > 1000)
 		return false;
 	for (size_t i = 0; i < s.n; i++)
-		if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == 0 || s.p[i] == '\r' || s.p[i] == '\n')
+		if ((unsigned char)s.p[i] >= 0x80 || s.p[i] == 0 || s.p[i] == '\r' ||
+		    s.p[i] == '\n')
 			return false;
 	return true;
 }
@@ -115,8 +116,9 @@ static const struct {
 	uint32_t bit;
 	slice name;
 } sys_names[] = {
-	{ FLAG_ANSWERED, S("\\Answered") }, { FLAG_FLAGGED, S("\\Flagged") }, { FLAG_DELETED, S("\\Deleted") },
-	{ FLAG_SEEN, S("\\Seen") }, { FLAG_DRAFT, S("\\Draft") },
+	{ FLAG_ANSWERED, S("\\Answered") }, { FLAG_FLAGGED, S("\\Flagged") },
+	{ FLAG_DELETED, S("\\Deleted") },   { FLAG_SEEN, S("\\Seen") },
+	{ FLAG_DRAFT, S("\\Draft") },
 };
 
 size_t imap_flags_short(char to[IMAP_FLAGS_SHORT], uint32_t sys, bool recent)
@@ -141,7 +143,8 @@ size_t imap_flags_short(char to[IMAP_FLAGS_SHORT], uint32_t sys, bool recent)
 	return n;
 }
 
-void imap_write_flags(struct out *o, uint32_t sys, uint64_t kw, bool recent, const struct imap_flag_names *names)
+void imap_write_flags(struct out *o, uint32_t sys, uint64_t kw, bool recent,
+		      const struct imap_flag_names *names)
 {
 	char part[IMAP_FLAGS_SHORT];
 	size_t n = imap_flags_short(part, sys, recent);
