@@ -293,7 +293,7 @@ static void large_answers_go_out_whole(void **state)
 static void clients_that_vanish_leave_nothing(void **state)
 {
 	static const char script[] =
-		"slow 1\r\ncommit 2\r\nparts 3\r\nblob 900000\r\nhash 4\r\nbig 900000\r\n";
+		"slow 1\r\ncommit 2\r\nparts 3\r\nblob 900000\r\nhash 4\r\ntake 9\r\nabcdefghibig 900000\r\n";
 	struct server *s = start(false);
 	size_t cut;
 
@@ -397,6 +397,47 @@ static void tls_carries_everything(void **state)
 			 SSL_RECEIVED_SHUTDOWN);
 	mem_free(b);
 	hang_up(&c);
+	SSL_CTX_free(x);
+	stop(s);
+}
+
+/* Answers to a large upload that is followed by a command in the same breath. */
+static void uploads_arrive_whole(void **state)
+{
+	struct server *s = start(false);
+	SSL_CTX *x = client_ctx();
+	size_t i, n, total = 5000000;
+	char *body = mem_new(total), head[64], want[64];
+	uint64_t sum = 0;
+	int tls;
+
+	(void)state;
+	for (i = 0; i < total; i++) {
+		body[i] = (char)(i * 7 + i / 255);
+		sum += (unsigned char)body[i];
+	}
+	snprintf(head, sizeof(head), "take %zu\r\n", total);
+	snprintf(want, sizeof(want), "= %llu\r\n= after\r\n", (unsigned long long)sum);
+	for (tls = 0; tls < 2; tls++) {
+		struct client c = dial(tls ? s->secure : s->plain);
+
+		if (tls)
+			assert_true(secure(&c, x, NULL, NULL));
+		expect(&c, tls ? "hello tls\r\n" : "hello\r\n");
+		say(&c, head);
+		for (n = 0; n < total;) {
+			size_t m = total - n < 30000 ? total - n : 30000;
+			ssize_t r = tls ? SSL_write(c.ssl, body + n, (int)m)
+					: send(c.fd, body + n, m, MSG_NOSIGNAL);
+
+			assert_true(r > 0);
+			n += (size_t)r;
+		}
+		say(&c, "echo after\r\n");
+		expect(&c, want);
+		hang_up(&c);
+	}
+	mem_free(body);
 	SSL_CTX_free(x);
 	stop(s);
 }
@@ -694,6 +735,7 @@ int main(void)
 		cmocka_unit_test(a_stop_says_goodbye_and_waits_for_what_is_out),
 		cmocka_unit_test(loopback_is_limited_when_asked),
 		cmocka_unit_test(tls_carries_everything),
+		cmocka_unit_test(uploads_arrive_whole),
 		cmocka_unit_test(starttls_starts_anew),
 		cmocka_unit_test(
 			a_command_behind_starttls_in_one_segment_is_never_answered),

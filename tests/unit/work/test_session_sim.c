@@ -104,7 +104,7 @@ static void any_cut_of_the_input_gives_the_same_answers(void **state)
 static void a_vanished_client_at_every_byte_leaves_nothing(void **state)
 {
 	static const char script[] =
-		"slow 2\r\ncommit 3\r\ncommit 4\r\nparts 3\r\nblob 1000000\r\nbig 900000\r\nwait x\r\n"
+		"slow 2\r\ncommit 3\r\ncommit 4\r\nparts 3\r\nblob 1000000\r\nbig 900000\r\ntake 9\r\nabcdefghiwait x\r\n"
 		"delay 10\r\nstarttls\r\n";
 	size_t cut, variant;
 
@@ -382,13 +382,48 @@ static void wakes_reach_the_session_and_are_merged(void **state)
 static void too_long_a_line_ends_the_connection(void **state)
 {
 	struct fixture *f = start(false);
-	char *line = mem_new(5000);
+	char *line = mem_new(LIMIT_READ_CHUNK + 2);
 
 	(void)state;
-	memset(line, 'a', 4999);
+	memset(line, 'a', LIMIT_READ_CHUNK);
+	line[LIMIT_READ_CHUNK - 1] = 0;
+	say(f, line);
+	assert_false(conn_sim_is_closed(f->c));
 	say(f, line);
 	assert_true(conn_sim_is_closed(f->c));
 	mem_free(line);
+	stop(f);
+}
+
+static void bodies_come_in_pieces_of_any_size(void **state)
+{
+	static const size_t pieces[] = { 1, 999, 4095, 4096, 4097, 70000, 1000000 };
+	struct fixture *f = start(false);
+	size_t i, n, total = 1000000;
+	char *body = mem_new(total);
+	uint64_t sum = 0;
+	char want[64];
+
+	(void)state;
+	conn_sim_take(f->c, conn_sim_received(f->c).n);
+	for (i = 0; i < total; i++) {
+		body[i] = (char)(i * 7 + i / 255);
+		sum += (unsigned char)body[i];
+	}
+	snprintf(want, sizeof(want), "= %llu\r\n= after\r\n", (unsigned long long)sum);
+	for (i = 0; i < sizeof(pieces) / sizeof(pieces[0]); i++) {
+		say(f, "take 1000000\r\n");
+		for (n = 0; n < total; n += pieces[i]) {
+			conn_sim_send(f->c,
+				      slice_sub(slice_make(body, total), n, pieces[i]));
+			if (pieces[i] > 1 || n % 64 == 0)
+				worker_step(f->w);
+		}
+		worker_step(f->w);
+		say(f, "echo after\r\n");
+		expect(f->c, want);
+	}
+	mem_free(body);
 	stop(f);
 }
 
@@ -490,6 +525,7 @@ int main(void)
 		cmocka_unit_test(a_peer_that_reads_nothing_is_dropped),
 		cmocka_unit_test(wakes_reach_the_session_and_are_merged),
 		cmocka_unit_test(too_long_a_line_ends_the_connection),
+		cmocka_unit_test(bodies_come_in_pieces_of_any_size),
 		cmocka_unit_test(who_and_kick),
 		cmocka_unit_test(a_net_has_a_limit_before_login_and_in_all),
 		cmocka_unit_test(a_net_has_a_rate),

@@ -6,8 +6,10 @@
  *	blob N     N bytes          from a source        commit X   ok X, or no X when the commit fails (FRAME_PIPE)
  *	parts N    part 1…N, ok     by STEP_COMMIT_MORE  wait X     = X       parked first
  *	delay MS   late             starttls             go, then TLS         quit       bye
- *	login U    hi               sets the user        read       = N       N commits known durable */
+ *	login U    hi               sets the user        read       = N       N commits known durable
+ *	take N     = SUM            N octets follow and are added up on the db pool, as they come */
 #include "base/alloc.h"
+#include "base/limits.h"
 #include "work/session.h"
 #include <pthread.h>
 #include <setjmp.h>
@@ -31,7 +33,8 @@ struct toy_session {
 	struct toy *toy;
 	size_t seen;                /* no LF in the bytes before */
 	char cmd[16], arg[4096];
-	uint64_t left;
+	uint64_t left, body, sum;
+	slice chunk;                /* of the body: stays where it is while run() reads it */
 	unsigned part;
 	bool parked, delayed, bye;
 };
@@ -134,9 +137,18 @@ static inline void toy_greet(struct session *ss, struct out *o)
 static inline enum frame toy_frame(struct session *ss, slice in, size_t *used)
 {
 	struct toy_session *s = (struct toy_session *)ss;
-	size_t lf = slice_chr(in, '\n', s->seen);
-	slice line = slice_sub(in, 0, lf), cmd;
+	size_t lf;
+	slice line, cmd;
 
+	if (s->body) {
+		*used = in.n < s->body ? in.n : s->body;
+		s->chunk = slice_sub(in, 0, *used);
+		s->body -= *used;
+		snprintf(s->cmd, sizeof(s->cmd), "body");
+		return FRAME_DB;
+	}
+	lf = slice_chr(in, '\n', s->seen);
+	line = slice_sub(in, 0, lf);
 	if (lf == in.n) {
 		s->seen = in.n;
 		return FRAME_MORE;
@@ -196,6 +208,18 @@ static inline enum step toy_run(struct session *ss, struct out *o)
 	if (s->bye) {
 		out_adds(o, "timeout\r\n");
 		return STEP_CLOSE;
+	}
+	if (slice_eq(cmd, SL("body"))) {
+		for (n = 0; n < s->chunk.n; n++)
+			s->sum += (unsigned char)s->chunk.p[n];
+		if (!s->body)
+			out_addf(o, "= %llu\r\n", (unsigned long long)s->sum);
+		return STEP_DONE;
+	}
+	if (slice_eq(cmd, SL("take"))) {
+		s->sum = 0;
+		slice_u64(slice_str(s->arg), UINT64_MAX, &s->body);
+		return STEP_DONE;
 	}
 	if (slice_eq(cmd, SL("big")))
 		return toy_big(s, o);
@@ -292,7 +316,7 @@ static inline void toy_close(struct session *ss)
 static const struct service toy_service = {
 	.name = "toy",
 	.alpn = S("toy"),
-	.input_max = 4096,
+	.input_max = LIMIT_READ_CHUNK,
 	.open = toy_open,
 	.frame = toy_frame,
 	.run = toy_run,
