@@ -22,6 +22,15 @@ struct words {
 	struct buf raw, out;
 };
 
+/* Offset of the two characters at or behind from; s.n when they are not there. */
+static size_t find_pair(slice s, char c1, char c2, size_t from)
+{
+	for (size_t at = from; (at = slice_chr(s, c1, at)) < s.n; at++)
+		if (at + 1 < s.n && s.p[at + 1] == c2)
+			return at;
+	return s.n;
+}
+
 /* encoded-word at s[at] = "=?". */
 static bool word_parse(struct words *w, size_t at, struct word *out)
 {
@@ -41,7 +50,7 @@ static bool word_parse(struct words *w, size_t at, struct word *out)
 		return false;
 	i += 3;
 	if (w->close < i)
-		w->close = slice_find(s, SL("?="), i);
+		w->close = find_pair(s, '?', '=', i);
 	if (w->close >= s.n)
 		return false;
 	out->text = slice_sub(s, i, w->close - i);
@@ -119,7 +128,7 @@ static void words_run(struct words *w)
 	size_t from = 0, at = 0;
 	bool after_word = false;
 
-	while ((at = slice_find(s, SL("=?"), at)) < s.n) {
+	while ((at = find_pair(s, '=', '?', at)) < s.n) {
 		struct word word;
 		slice between = slice_sub(s, from, at - from);
 
@@ -154,7 +163,7 @@ slice mime_words_decode(struct arena *a, slice unfolded)
 	struct words w = { .s = unfolded, .valid = utf8_is_valid(unfolded) };
 	slice r;
 
-	if (w.valid && slice_find(unfolded, SL("=?"), 0) == unfolded.n)
+	if (w.valid && find_pair(unfolded, '=', '?', 0) == unfolded.n)
 		return text_dup(a, unfolded);
 	buf_init(&w.raw, unfolded.n + 4);
 	buf_init(&w.out,
