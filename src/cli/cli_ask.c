@@ -128,8 +128,8 @@ static enum status open_kv(const struct cli *c, const json_t *request, struct kv
 		st = become_owner(c->data, e);
 	if (st == ST_OK)
 		st = kv_open(&opt, out, e);
-	if (st == ST_NOT_FOUND)
-		err_set(e, ERR_NO_DOMAIN,
+	if (st == ST_NOT_FOUND && !make)
+		err_set(e, ERR_CANNOT,
 			"there is no mail store in %s (another one is named with --data DIR; "
 			"facteur domain add DOMAIN makes the first)",
 			c->data);

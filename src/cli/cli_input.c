@@ -37,8 +37,8 @@ static bool ask_terminal(const char *prompt, const char *address, char *out, siz
 	quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
 	quiet.c_lflag |= ICANON;
 	quiet.c_cc[VEOL] = CTRL_C;
-	fprintf(stderr, "%s %s: ", prompt, address);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+	fprintf(stderr, "%s %s: ", prompt, address);
 	ssize_t n = read(STDIN_FILENO, out, max - 1);
 	tcsetattr(STDIN_FILENO, TCSAFLUSH, &old);
 	fputc('\n', stderr);
