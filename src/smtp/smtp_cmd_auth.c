@@ -42,7 +42,8 @@ static enum smtp_act logged_in(struct smtp_session *ss, const struct auth_user *
 	session_set_user(&ss->s, u->address, u->account);
 	ss->s.key = u->account;
 	if (session_over_user_limit(&ss->s)) {
-		smtp_log_refused(ss, "smtp.closed", "", SL(""), "too many connections of this user");
+		smtp_log_refused(ss, "smtp.closed", "", SL(""),
+				 "too many connections of this user");
 		smtp_reply(ss, 421, "4.7.0", "Too many connections of this user");
 		return SMTP_CLOSE;
 	}
@@ -59,8 +60,9 @@ static enum smtp_act check(struct smtp_session *ss, slice user, slice password)
 	struct err e = { 0 };
 	const char *reason = NULL;
 	int64_t delay_ms = 0;
-	enum status st = auth_password(ss->ctx->auth, user, password, ss->s.peer->net, ss->s.peer->is_loopback,
-				       &ss->auth_mem, &u, &delay_ms, &reason, &e);
+	enum status st = auth_password(ss->ctx->auth, user, password, ss->s.peer->net,
+				       ss->s.peer->is_loopback, &ss->auth_mem, &u,
+				       &delay_ms, &reason, &e);
 	if (st == ST_OK)
 		return logged_in(ss, &u);
 	ss->s.delay_ms = delay_ms;
@@ -74,7 +76,8 @@ static enum smtp_act check(struct smtp_session *ss, slice user, slice password)
 	return failed(ss);
 }
 
-static enum smtp_act go_on(struct smtp_session *ss, enum sasl_result r, slice challenge, slice user, slice password)
+static enum smtp_act go_on(struct smtp_session *ss, enum sasl_result r, slice challenge,
+			   slice user, slice password)
 {
 	enum smtp_act act = SMTP_NEXT;
 	switch (r) {
@@ -105,14 +108,19 @@ enum smtp_act smtp_auth_line(struct smtp_session *ss, enum smtp_line what, slice
 	slice challenge = SL(""), user = SL(""), password = SL("");
 	if (what != SMTP_LINE_OK) { /* RFC 4954 4: 500 5.5.6, and the exchange is over */
 		exchange_over(ss);
-		refused(ss, SL(""), what == SMTP_LINE_TOO_LONG ? "line too long" : "bare CR, LF or NUL");
+		refused(ss, SL(""),
+			what == SMTP_LINE_TOO_LONG ? "line too long"
+						   : "bare CR, LF or NUL");
 		if (what == SMTP_LINE_TOO_LONG)
-			smtp_reply(ss, 500, "5.5.6", "Authentication exchange line is too long");
+			smtp_reply(ss, 500, "5.5.6",
+				   "Authentication exchange line is too long");
 		else
-			smtp_reply(ss, 500, "5.5.2", "Lines end with CRLF and hold no CR, LF or NUL");
+			smtp_reply(ss, 500, "5.5.2",
+				   "Lines end with CRLF and hold no CR, LF or NUL");
 		return failed(ss);
 	}
-	enum sasl_result r = sasl_step(&ss->sasl, line, &ss->auth_mem, &challenge, &user, &password);
+	enum sasl_result r =
+		sasl_step(&ss->sasl, line, &ss->auth_mem, &challenge, &user, &password);
 	return go_on(ss, r, challenge, user, password);
 }
 
@@ -126,7 +134,8 @@ static enum smtp_act run(struct smtp_session *ss, struct smtp_cmd *c)
 {
 	slice challenge = SL(""), user = SL(""), password = SL("");
 	if (!ss->is_submission) {
-		smtp_reply(ss, 502, "5.5.1", "No authentication here; submission is on ports 587 and 465");
+		smtp_reply(ss, 502, "5.5.1",
+			   "No authentication here; submission is on ports 587 and 465");
 		return SMTP_NEXT;
 	}
 	if (!ss->s.is_tls) { /* RFC 4954 6 */
@@ -143,13 +152,18 @@ static enum smtp_act run(struct smtp_session *ss, struct smtp_cmd *c)
 		smtp_reply(ss, 504, "5.5.4", "Authentication mechanism not supported");
 		return SMTP_NEXT;
 	}
-	enum sasl_result r = sasl_start(&ss->sasl, c->word, c->has_initial ? &c->initial : NULL, &ss->auth_mem,
-					&challenge, &user, &password);
+	enum sasl_result r = sasl_start(&ss->sasl, c->word,
+					c->has_initial ? &c->initial : NULL,
+					&ss->auth_mem, &challenge, &user, &password);
 	return go_on(ss, r, challenge, user, password);
 }
 
 const struct smtp_cmd_def smtp_cmd_auth = {
-	.name = S("AUTH"), .states = SMTP_READY, .flags = SMTP_CMD_ENDS | SMTP_CMD_CRYPTO | SMTP_CMD_ALONE,
+	.name = S("AUTH"),
+	.states = SMTP_READY,
+	.flags = SMTP_CMD_ENDS | SMTP_CMD_CRYPTO | SMTP_CMD_ALONE,
 	.sequence = "AUTH comes after EHLO and before MAIL",
-	.parse = parse, .run = run, .rfc = "RFC 4954 4",
+	.parse = parse,
+	.run = run,
+	.rfc = "RFC 4954 4",
 };

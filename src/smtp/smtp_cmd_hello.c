@@ -49,11 +49,19 @@ static enum smtp_act run_ehlo(struct smtp_session *ss, struct smtp_cmd *c)
 }
 
 const struct smtp_cmd_def smtp_cmd_ehlo = {
-	.name = S("EHLO"), .states = SMTP_ANY, .flags = SMTP_CMD_JUNK,
-	.parse = parse, .run = run_ehlo, .rfc = "RFC 5321 4.1.1.1",
+	.name = S("EHLO"),
+	.states = SMTP_ANY,
+	.flags = SMTP_CMD_JUNK,
+	.parse = parse,
+	.run = run_ehlo,
+	.rfc = "RFC 5321 4.1.1.1",
 };
 
 const struct smtp_cmd_def smtp_cmd_helo = {
-	.name = S("HELO"), .states = SMTP_ANY, .flags = SMTP_CMD_JUNK,
-	.parse = parse, .run = run_helo, .rfc = "RFC 5321 4.1.1.1",
+	.name = S("HELO"),
+	.states = SMTP_ANY,
+	.flags = SMTP_CMD_JUNK,
+	.parse = parse,
+	.run = run_helo,
+	.rfc = "RFC 5321 4.1.1.1",
 };

@@ -14,8 +14,8 @@ static enum smtp_syntax parse_mail(struct smtp_session *ss, struct smtp_cmd *c)
 	return smtp_parse_mail(c->rest, allowed, &c->path, &c->params);
 }
 
-static enum smtp_act refuse_mail(struct smtp_session *ss, const struct smtp_cmd *c, unsigned code, const char *enhanced,
-				 const char *text)
+static enum smtp_act refuse_mail(struct smtp_session *ss, const struct smtp_cmd *c,
+				 unsigned code, const char *enhanced, const char *text)
 {
 	smtp_log_refused(ss, "smtp.mail.refused", "from", c->path.address, text);
 	smtp_reply(ss, code, enhanced, text);
@@ -26,17 +26,21 @@ static enum smtp_act run_mail(struct smtp_session *ss, struct smtp_cmd *c)
 {
 	struct smtp_txn *t = &ss->txn;
 	if (ss->is_submission && !ss->s.is_tls) /* RFC 3207 4 */
-		return refuse_mail(ss, c, 530, "5.7.0", "Must issue a STARTTLS command first");
+		return refuse_mail(ss, c, 530, "5.7.0",
+				   "Must issue a STARTTLS command first");
 	if (ss->is_submission && !ss->account) /* RFC 4954 6 */
 		return refuse_mail(ss, c, 530, "5.7.0", "Authentication required");
 	if (c->path.is_utf8 && !c->params.has_smtputf8) /* RFC 6531 3.5 */
-		return refuse_mail(ss, c, 553, "5.6.7", "An address in UTF-8 needs SMTPUTF8");
-	if (c->params.has_size && c->params.size > smtp_max_message(ss)) /* RFC 1870 6.1 */
+		return refuse_mail(ss, c, 553, "5.6.7",
+				   "An address in UTF-8 needs SMTPUTF8");
+	if (c->params.has_size &&
+	    c->params.size > smtp_max_message(ss)) /* RFC 1870 6.1 */
 		return refuse_mail(ss, c, 552, "5.3.4", "Message size exceeds the limit");
 	/* RFC 6409 6.1; <> is for notifications (RFC 5321 4.5.5) */
 	if (ss->is_submission && !c->path.is_null &&
 	    !store_may_send_as(ss->ctx->store, ss->account, c->path.address))
-		return refuse_mail(ss, c, 553, "5.7.1", "Sender address not owned by the authenticated user");
+		return refuse_mail(ss, c, 553, "5.7.1",
+				   "Sender address not owned by the authenticated user");
 	smtp_txn_reset(ss);
 	t->is_open = true;
 	t->is_utf8 = c->params.has_smtputf8;
@@ -47,9 +51,13 @@ static enum smtp_act run_mail(struct smtp_session *ss, struct smtp_cmd *c)
 }
 
 const struct smtp_cmd_def smtp_cmd_mail = {
-	.name = S("MAIL"), .states = SMTP_READY, .flags = SMTP_CMD_SUBMIT_DB,
+	.name = S("MAIL"),
+	.states = SMTP_READY,
+	.flags = SMTP_CMD_SUBMIT_DB,
 	.sequence = "MAIL comes once, after EHLO",
-	.parse = parse_mail, .run = run_mail, .rfc = "RFC 5321 4.1.1.2",
+	.parse = parse_mail,
+	.run = run_mail,
+	.rfc = "RFC 5321 4.1.1.2",
 };
 
 /* --- RCPT --------------------------------------------------------------------------------------------------------- */
@@ -60,7 +68,8 @@ static enum smtp_syntax parse_rcpt(struct smtp_session *ss, struct smtp_cmd *c)
 	return smtp_parse_rcpt(c->rest, &c->path);
 }
 
-static void log_rcpt(struct smtp_session *ss, const struct smtp_cmd *c, const char *reason)
+static void log_rcpt(struct smtp_session *ss, const struct smtp_cmd *c,
+		     const char *reason)
 {
 	struct log_line l;
 	ss->txn.has_refused_rcpt = true;
@@ -71,8 +80,8 @@ static void log_rcpt(struct smtp_session *ss, const struct smtp_cmd *c, const ch
 	log_end(&l);
 }
 
-static enum smtp_act refuse_rcpt(struct smtp_session *ss, const struct smtp_cmd *c, unsigned code, const char *enhanced,
-				 const char *text)
+static enum smtp_act refuse_rcpt(struct smtp_session *ss, const struct smtp_cmd *c,
+				 unsigned code, const char *enhanced, const char *text)
 {
 	log_rcpt(ss, c, text);
 	smtp_reply(ss, code, enhanced, text);
@@ -85,7 +94,8 @@ static bool is_own_literal(struct smtp_session *ss, const struct smtp_path *p)
 	AUTO_BUF literal;
 	buf_init(&literal, 100);
 	smtp_write_literal(&literal, slice_str(ss->s.peer->local_addr));
-	return p->is_literal && slice_ieq(p->domain, buf_slice(&literal)) && slice_ieq(p->local, SL("postmaster"));
+	return p->is_literal && slice_ieq(p->domain, buf_slice(&literal)) &&
+	       slice_ieq(p->local, SL("postmaster"));
 }
 
 static bool has_foreign(const struct smtp_txn *t, slice address)
@@ -96,7 +106,8 @@ static bool has_foreign(const struct smtp_txn *t, slice address)
 	return false;
 }
 
-static void add_rcpt(struct smtp_txn *t, slice address, uint32_t account, slice account_address)
+static void add_rcpt(struct smtp_txn *t, slice address, uint32_t account,
+		     slice account_address)
 {
 	struct smtp_rcpt *r = ARENA_NEW(&t->mem, struct smtp_rcpt);
 	r->address = arena_dup(&t->mem, address);
@@ -117,7 +128,8 @@ static enum smtp_act run_rcpt(struct smtp_session *ss, struct smtp_cmd *c)
 	struct err e = { 0 };
 	slice address = c->path.address;
 	if (c->path.is_utf8 && !t->is_utf8) /* RFC 6531 3.5 */
-		return refuse_rcpt(ss, c, 553, "5.6.7", "An address in UTF-8 needs SMTPUTF8");
+		return refuse_rcpt(ss, c, 553, "5.6.7",
+				   "An address in UTF-8 needs SMTPUTF8");
 	if (t->n_rcpt >= LIMIT_SMTP_RCPT) { /* RFC 5321 4.5.3.1.10 */
 		ss->junk++;
 		return refuse_rcpt(ss, c, 452, "4.5.3", "Too many recipients");
@@ -149,7 +161,11 @@ static enum smtp_act run_rcpt(struct smtp_session *ss, struct smtp_cmd *c)
 }
 
 const struct smtp_cmd_def smtp_cmd_rcpt = {
-	.name = S("RCPT"), .states = SMTP_MAIL | SMTP_RCPT, .flags = SMTP_CMD_DB,
+	.name = S("RCPT"),
+	.states = SMTP_MAIL | SMTP_RCPT,
+	.flags = SMTP_CMD_DB,
 	.sequence = "RCPT comes after MAIL and before the message",
-	.parse = parse_rcpt, .run = run_rcpt, .rfc = "RFC 5321 4.1.1.3",
+	.parse = parse_rcpt,
+	.run = run_rcpt,
+	.rfc = "RFC 5321 4.1.1.3",
 };

@@ -9,7 +9,8 @@ static void reply_no_rcpt(struct smtp_session *ss)
 	if (ss->txn.is_open && ss->txn.has_refused_rcpt)
 		smtp_reply(ss, 554, "5.5.1", "No valid recipients");
 	else
-		smtp_reply(ss, 503, "5.5.1", ss->txn.is_open ? "RCPT first" : "MAIL and RCPT first");
+		smtp_reply(ss, 503, "5.5.1",
+			   ss->txn.is_open ? "RCPT first" : "MAIL and RCPT first");
 }
 
 static void begin_body(struct smtp_session *ss)
@@ -25,7 +26,8 @@ static void take(struct smtp_session *ss, slice bytes)
 {
 	struct smtp_txn *t = &ss->txn;
 	if (!t->intake)
-		t->intake = intake_new(ss->ctx->store, INTAKE_STRIP_TRACE, smtp_max_message(ss));
+		t->intake = intake_new(ss->ctx->store, INTAKE_STRIP_TRACE,
+				       smtp_max_message(ss));
 	if (t->failed == ST_OK && bytes.n > 0)
 		t->failed = intake_write(t->intake, bytes, &t->why);
 }
@@ -53,8 +55,12 @@ static enum smtp_act run_data(struct smtp_session *ss, struct smtp_cmd *c)
 }
 
 const struct smtp_cmd_def smtp_cmd_data = {
-	.name = S("DATA"), .states = SMTP_ANY, .flags = SMTP_CMD_ENDS,
-	.parse = smtp_parse_nothing, .run = run_data, .rfc = "RFC 5321 4.1.1.4",
+	.name = S("DATA"),
+	.states = SMTP_ANY,
+	.flags = SMTP_CMD_ENDS,
+	.parse = smtp_parse_nothing,
+	.run = run_data,
+	.rfc = "RFC 5321 4.1.1.4",
 };
 
 enum smtp_act smtp_run_text(struct smtp_session *ss)
@@ -108,24 +114,29 @@ static enum smtp_act run_bdat(struct smtp_session *ss, struct smtp_cmd *c)
 		smtp_reply(ss, 501, "5.5.4", "Syntax: BDAT size [LAST]");
 		return SMTP_NEXT;
 	}
-	if (c->size == UINT64_MAX) { /* they would never end, and must not be read as commands */
+	if (c->size ==
+	    UINT64_MAX) { /* they would never end, and must not be read as commands */
 		smtp_log_refused(ss, "smtp.closed", "", SL(""), "BDAT size out of range");
 		smtp_reply(ss, 552, "5.3.4", "Message size exceeds the limit, closing");
 		return SMTP_CLOSE;
 	}
 	ss->bdat_is_last = c->is_last;
-	ss->bdat = smtp_parse_bdat(c->rest, &c->size, &c->has_size, &c->is_last) != SMTP_SYNTAX_OK ? BDAT_SYNTAX :
-		   state == SMTP_START || state == SMTP_READY				       ? BDAT_SEQUENCE :
-		   state == SMTP_MAIL							       ? BDAT_NO_RCPT :
-											 BDAT_TAKEN;
+	ss->bdat = smtp_parse_bdat(c->rest, &c->size, &c->has_size, &c->is_last) !=
+				   SMTP_SYNTAX_OK
+			   ? BDAT_SYNTAX
+		   : state == SMTP_START || state == SMTP_READY ? BDAT_SEQUENCE
+		   : state == SMTP_MAIL				? BDAT_NO_RCPT
+								: BDAT_TAKEN;
 	/* HAZARDS 21: a message in crumbs */
 	if (c->size < 1024 && !c->is_last)
 		ss->junk++;
 	if (ss->bdat == BDAT_TAKEN) {
 		ss->txn.has_bdat = true;
 		begin_body(ss);
-		if (!c->is_last && c->size > smtp_max_message(ss) && ss->txn.failed == ST_OK)
-			ss->txn.failed = err_set(&ss->txn.why, ERR_LIMIT, "message too large");
+		if (!c->is_last && c->size > smtp_max_message(ss) &&
+		    ss->txn.failed == ST_OK)
+			ss->txn.failed =
+				err_set(&ss->txn.why, ERR_LIMIT, "message too large");
 	}
 	if (!ss->unit.has_body)
 		return SMTP_NEXT; /* the answer comes with the last chunk unit */
@@ -135,8 +146,12 @@ static enum smtp_act run_bdat(struct smtp_session *ss, struct smtp_cmd *c)
 }
 
 const struct smtp_cmd_def smtp_cmd_bdat = {
-	.name = S("BDAT"), .states = SMTP_ANY, .flags = SMTP_CMD_ENDS,
-	.parse = parse_bdat, .run = run_bdat, .rfc = "RFC 3030 2",
+	.name = S("BDAT"),
+	.states = SMTP_ANY,
+	.flags = SMTP_CMD_ENDS,
+	.parse = parse_bdat,
+	.run = run_bdat,
+	.rfc = "RFC 3030 2",
 };
 
 enum smtp_act smtp_run_chunk(struct smtp_session *ss)

@@ -9,8 +9,8 @@
 #include "smtp/smtp_write.h"
 #include "store/store.h"
 
-#define TRACE_MAX (8u << 10) /* prefix of one recipient */
-#define HANDOFF_STEP 256     /* filed per call */
+#define TRACE_MAX    (8u << 10) /* prefix of one recipient */
+#define HANDOFF_STEP 256	/* filed per call */
 
 struct smtp_plan { /* in the transaction's arena */
 	uint32_t locks[LIMIT_DELIVER_ACCOUNTS];
@@ -26,7 +26,8 @@ struct smtp_plan { /* in the transaction's arena */
 
 /* --- is it fit ------------------------------------------------------------------------------------------------------ */
 
-static bool refuse(struct smtp_session *ss, unsigned code, const char *enhanced, const char *text)
+static bool refuse(struct smtp_session *ss, unsigned code, const char *enhanced,
+		   const char *text)
 {
 	struct log_line l;
 	smtp_log(ss, &l, LOG_LEVEL_INFO, "smtp.message.refused");
@@ -71,7 +72,8 @@ static bool is_fit(struct smtp_session *ss)
 	const struct intake_info *info = intake_get(t->intake);
 	if (info->had_nul)
 		return refuse(ss, 550, "5.6.0", "Message holds NUL");
-	if (info->had_bare_cr_or_lf && ss->ctx->config->bare_newline == SMTP_NEWLINE_REJECT)
+	if (info->had_bare_cr_or_lf &&
+	    ss->ctx->config->bare_newline == SMTP_NEWLINE_REJECT)
 		return refuse(ss, 550, "5.5.2", "Message holds bare CR or LF");
 	if (is_loop(t, info))
 		return refuse(ss, 550, "5.4.6", "Mail loop detected");
@@ -82,7 +84,8 @@ static bool is_fit(struct smtp_session *ss)
 
 static int by_account(const void *a, const void *b)
 {
-	uint32_t x = (*(struct smtp_rcpt *const *)a)->account, y = (*(struct smtp_rcpt *const *)b)->account;
+	uint32_t x = (*(struct smtp_rcpt *const *)a)->account,
+		 y = (*(struct smtp_rcpt *const *)b)->account;
 	return (x > y) - (x < y);
 }
 
@@ -158,7 +161,8 @@ static slice make_prefix(struct smtp_session *ss, const struct smtp_rcpt *r)
 	return arena_dup(&ss->txn.mem, buf_slice(&b));
 }
 
-static enum status file_local(struct smtp_session *ss, struct store_txn *txn, struct err *e)
+static enum status file_local(struct smtp_session *ss, struct store_txn *txn,
+			      struct err *e)
 {
 	const struct smtp_plan *p = ss->txn.plan;
 	for (size_t i = 0; i < p->n_local; i++) {
@@ -168,8 +172,10 @@ static enum status file_local(struct smtp_session *ss, struct store_txn *txn, st
 			.internal_date = p->now_us / 1000000,
 		};
 		uint32_t uid;
-		enum status st = i < p->n_direct ? store_add(txn, ss->txn.intake, &place, &uid, e)
-						 : store_handoff_add(txn, ss->txn.intake, &place, e);
+		enum status st =
+			i < p->n_direct
+				? store_add(txn, ss->txn.intake, &place, &uid, e)
+				: store_handoff_add(txn, ss->txn.intake, &place, e);
 		if (st != ST_OK)
 			return st;
 	}
@@ -179,7 +185,8 @@ static enum status file_local(struct smtp_session *ss, struct store_txn *txn, st
 /* One row of the queue holds so many recipients at most: LIMIT_VALUE is far. */
 #define QUEUE_RCPTS 200
 
-static enum status file_foreign(struct smtp_session *ss, struct store_txn *txn, struct err *e)
+static enum status file_foreign(struct smtp_session *ss, struct store_txn *txn,
+				struct err *e)
 {
 	const struct smtp_plan *p = ss->txn.plan;
 	const struct intake_info *info = intake_get(ss->txn.intake);
@@ -198,7 +205,8 @@ static enum status file_foreign(struct smtp_session *ss, struct store_txn *txn, 
 	};
 	for (size_t at = 0; at < p->n_foreign && st == ST_OK; at += entry.n_rcpt) {
 		entry.rcpt = p->foreign + at;
-		entry.n_rcpt = p->n_foreign - at < QUEUE_RCPTS ? p->n_foreign - at : QUEUE_RCPTS;
+		entry.n_rcpt = p->n_foreign - at < QUEUE_RCPTS ? p->n_foreign - at
+							       : QUEUE_RCPTS;
 		st = store_queue_add(txn, ss->txn.intake, &entry, &id, e);
 	}
 	return st;
@@ -220,7 +228,8 @@ static void run_handoffs(struct job *j)
 	do {
 		st = store_handoff_run(h->store, HANDOFF_STEP, &done, &e);
 	} while (st == ST_OK && done > 0);
-	if (st != ST_OK) { /* they stay in the store and are tried again at the next chance */
+	if (st !=
+	    ST_OK) { /* they stay in the store and are tried again at the next chance */
 		struct log_line l;
 		log_begin(&l, LOG_LEVEL_ERROR, "smtp.handoff.failed");
 		log_err(&l, &e);
@@ -287,7 +296,8 @@ static enum smtp_act commit(struct smtp_session *ss, struct store_txn *txn)
 {
 	char text[64];
 	out_add(&ss->s.fail, buf_slice(&ss->held));
-	out_adds(&ss->s.fail, "451 4.3.0 The message could not be stored, try again later\r\n");
+	out_adds(&ss->s.fail,
+		 "451 4.3.0 The message could not be stored, try again later\r\n");
 	snprintf(text, sizeof text, "OK id=%s", ss->txn.plan->id);
 	smtp_reply(ss, 250, "2.0.0", text);
 	log_accepted(ss);
@@ -301,7 +311,8 @@ static enum smtp_act file(struct smtp_session *ss)
 	const struct smtp_plan *p = ss->txn.plan;
 	struct store_txn *txn;
 	struct err e = { 0 };
-	enum status st = store_begin(ss->ctx->store, p->locks, p->n_locks, session_park(&ss->s), &txn, &e);
+	enum status st = store_begin(ss->ctx->store, p->locks, p->n_locks,
+				     session_park(&ss->s), &txn, &e);
 	if (st == ST_WAIT)
 		return SMTP_WAIT;
 	if (st == ST_OK) {

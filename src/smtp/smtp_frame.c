@@ -17,8 +17,10 @@ static enum frame bye(struct smtp_session *ss, const char *line, const char *why
 
 static size_t line_max(const struct smtp_session *ss, slice in)
 {
-	bool is_auth = ss->mode == SMTP_MODE_AUTH || slice_istarts(slice_from(in, ss->framer.at), SL("AUTH "));
-	return is_auth ? LIMIT_SMTP_AUTH_LINE : LIMIT_SMTP_LINE; /* RFC 4954 4, 5321 4.5.3.1.4 */
+	bool is_auth = ss->mode == SMTP_MODE_AUTH ||
+		       slice_istarts(slice_from(in, ss->framer.at), SL("AUTH "));
+	return is_auth ? LIMIT_SMTP_AUTH_LINE
+		       : LIMIT_SMTP_LINE; /* RFC 4954 4, 5321 4.5.3.1.4 */
 }
 
 /* Who runs one command. */
@@ -26,17 +28,21 @@ static enum frame where(const struct smtp_session *ss, const struct smtp_cmd_def
 {
 	if ((def->flags & SMTP_CMD_CRYPTO) && ss->is_submission && ss->s.is_tls)
 		return FRAME_CRYPTO;
-	if ((def->flags & SMTP_CMD_DB) || ((def->flags & SMTP_CMD_SUBMIT_DB) && ss->is_submission))
+	if ((def->flags & SMTP_CMD_DB) ||
+	    ((def->flags & SMTP_CMD_SUBMIT_DB) && ss->is_submission))
 		return FRAME_DB;
 	return FRAME_HERE;
 }
 
 static enum frame stronger(enum frame a, enum frame b)
 {
-	return a == FRAME_CRYPTO || b == FRAME_CRYPTO ? FRAME_CRYPTO : a == FRAME_DB || b == FRAME_DB ? FRAME_DB : FRAME_HERE;
+	return a == FRAME_CRYPTO || b == FRAME_CRYPTO ? FRAME_CRYPTO
+	       : a == FRAME_DB || b == FRAME_DB	      ? FRAME_DB
+						      : FRAME_HERE;
 }
 
-static enum frame close_group(struct smtp_session *ss, slice in, size_t *used, enum frame frame)
+static enum frame close_group(struct smtp_session *ss, slice in, size_t *used,
+			      enum frame frame)
 {
 	*used = ss->framer.at;
 	ss->unit.kind = SMTP_UNIT_LINES;
@@ -51,7 +57,9 @@ static bool take_bdat(struct smtp_session *ss, slice in, uint64_t size)
 {
 	struct smtp_framer *f = &ss->framer;
 	ss->bdat_size = size;
-	if (size <= in.n - f->at || size <= LIMIT_READ_CHUNK - (f->at < LIMIT_READ_CHUNK ? f->at : LIMIT_READ_CHUNK)) {
+	if (size <= in.n - f->at ||
+	    size <= LIMIT_READ_CHUNK -
+			    (f->at < LIMIT_READ_CHUNK ? f->at : LIMIT_READ_CHUNK)) {
 		ss->need = f->at + (size_t)size;
 		if (in.n < ss->need)
 			return false;
@@ -92,14 +100,16 @@ static enum frame frame_lines(struct smtp_session *ss, slice in, size_t *used)
 	u->has_body = false;
 	while (!is_whole && u->n < SMTP_GROUP) {
 		slice line = SL(""), verb, rest;
-		enum smtp_line r = smtp_framer_line(&ss->framer, in, line_max(ss, in), &line);
+		enum smtp_line r =
+			smtp_framer_line(&ss->framer, in, line_max(ss, in), &line);
 		if (r == SMTP_LINE_MORE)
 			break;
 		add_item(u, in, line, r);
 		if (ss->mode == SMTP_MODE_AUTH)
 			return close_group(ss, in, used, FRAME_CRYPTO);
 		smtp_parse_verb(line, &verb, &rest);
-		const struct smtp_cmd_def *def = r == SMTP_LINE_OK ? smtp_cmd_find(verb) : NULL;
+		const struct smtp_cmd_def *def = r == SMTP_LINE_OK ? smtp_cmd_find(verb)
+								   : NULL;
 		if (!def)
 			continue;
 		uint64_t size;
@@ -140,11 +150,14 @@ static enum frame frame_body(struct smtp_session *ss, slice in, size_t *used)
 {
 	struct smtp_unit *u = &ss->unit;
 	bool is_text = ss->mode == SMTP_MODE_TEXT;
-	enum smtp_body r = is_text ? smtp_framer_data(&ss->framer, in, LIMIT_READ_CHUNK, &u->body, used)
-				   : smtp_framer_bdat(&ss->framer, in, LIMIT_READ_CHUNK, &u->body, used);
+	enum smtp_body r = is_text ? smtp_framer_data(&ss->framer, in, LIMIT_READ_CHUNK,
+						      &u->body, used)
+				   : smtp_framer_bdat(&ss->framer, in, LIMIT_READ_CHUNK,
+						      &u->body, used);
 	ss->body_octets += *used;
 	if (r != SMTP_BODY_LAST) {
-		ss->body_octets += in.n - *used; /* for the rate: what waits has come, too */
+		ss->body_octets +=
+			in.n - *used; /* for the rate: what waits has come, too */
 		bool is_slow = is_too_slow(ss);
 		ss->body_octets -= in.n - *used;
 		if (is_slow)

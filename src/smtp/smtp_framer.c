@@ -17,7 +17,8 @@ static bool discard(struct smtp_framer *f, slice in)
 	return false;
 }
 
-static enum smtp_line bad_line(struct smtp_framer *f, slice in, size_t end, enum smtp_line why)
+static enum smtp_line bad_line(struct smtp_framer *f, slice in, size_t end,
+			       enum smtp_line why)
 {
 	f->is_discarding = true;
 	f->was_cr = end > f->at && in.p[end - 1] == '\r';
@@ -94,7 +95,8 @@ static bool find_end(struct smtp_framer *f, slice in)
 	return false;
 }
 
-enum smtp_body smtp_framer_data(struct smtp_framer *f, slice in, size_t want, slice *out, size_t *used)
+enum smtp_body smtp_framer_data(struct smtp_framer *f, slice in, size_t want, slice *out,
+				size_t *used)
 {
 	*used = 0;
 	if (find_end(f, in)) {
@@ -141,7 +143,8 @@ bool smtp_unstuff(enum smtp_dots *state, slice *in, slice *out_piece)
 
 /* --- BDAT --------------------------------------------------------------------------------------------------- */
 
-enum smtp_body smtp_framer_bdat(struct smtp_framer *f, slice in, size_t want, slice *out, size_t *used)
+enum smtp_body smtp_framer_bdat(struct smtp_framer *f, slice in, size_t want, slice *out,
+				size_t *used)
 {
 	*used = 0;
 	if (in.n >= f->bdat_left) {

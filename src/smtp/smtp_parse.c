@@ -11,7 +11,8 @@ static bool is_let_dig(char c)
 static bool is_atext(char c)
 {
 	static const char marks[] = "!#$%&'*+-/=?^_`{|}~";
-	return is_let_dig(c) || (unsigned char)c >= 0x80 || (c != 0 && memchr(marks, c, sizeof marks - 1));
+	return is_let_dig(c) || (unsigned char)c >= 0x80 ||
+	       (c != 0 && memchr(marks, c, sizeof marks - 1));
 }
 
 static bool take(slice *in, char c)
@@ -47,7 +48,8 @@ void smtp_parse_verb(slice line, slice *out_verb, slice *out_rest)
 static bool parse_sub_domain(slice *in)
 {
 	size_t i = 0;
-	while (i < in->n && (is_let_dig(in->p[i]) || in->p[i] == '-' || in->p[i] == '_' || (in->p[i] & 0x80)))
+	while (i < in->n && (is_let_dig(in->p[i]) || in->p[i] == '-' || in->p[i] == '_' ||
+			     (in->p[i] & 0x80)))
 		i++;
 	/* a U-label of 63 octets as A-label may be longer in UTF-8 */
 	if (i == 0 || in->p[0] == '-' || in->p[i - 1] == '-' ||
@@ -138,19 +140,22 @@ bool smtp_is_ipv6(slice s)
 bool smtp_parse_address_literal(slice *in, slice *out)
 {
 	size_t close = slice_chr(*in, ']', 0);
-	if (in->n == 0 || in->p[0] != '[' || close == in->n || close + 1 > LIMIT_SMTP_DOMAIN)
+	if (in->n == 0 || in->p[0] != '[' || close == in->n ||
+	    close + 1 > LIMIT_SMTP_DOMAIN)
 		return false;
 	slice inside = slice_sub(*in, 1, close - 1);
 	if (!smtp_is_ipv4(inside)) {
 		size_t colon = slice_chr(inside, ':', 0);
-		slice tag = slice_sub(inside, 0, colon), content = slice_from(inside, colon + 1);
+		slice tag = slice_sub(inside, 0, colon),
+		      content = slice_from(inside, colon + 1);
 		if (tag.n == 0 || content.n == 0 || tag.p[tag.n - 1] == '-')
 			return false;
 		for (size_t i = 0; i < tag.n; i++)
 			if (!is_let_dig(tag.p[i]) && tag.p[i] != '-')
 				return false;
 		for (size_t i = 0; i < content.n; i++)
-			if (content.p[i] < 33 || content.p[i] > 126 || content.p[i] == '[' || content.p[i] == '\\')
+			if (content.p[i] < 33 || content.p[i] > 126 ||
+			    content.p[i] == '[' || content.p[i] == '\\')
 				return false;
 		if (slice_ieq(tag, SL("IPv6")) && !smtp_is_ipv6(content))
 			return false;
@@ -300,8 +305,8 @@ static bool once(bool *seen)
 	return first;
 }
 
-static enum smtp_syntax parse_param(slice keyword, slice value, bool has_value, unsigned allowed,
-				    struct smtp_params *p)
+static enum smtp_syntax parse_param(slice keyword, slice value, bool has_value,
+				    unsigned allowed, struct smtp_params *p)
 {
 	bool ok;
 	if ((allowed & SMTP_PARAM_SIZE) && slice_ieq(keyword, SL("SIZE"))) {
@@ -328,7 +333,8 @@ static enum smtp_syntax parse_param(slice keyword, slice value, bool has_value, 
 /* esmtp-param = esmtp-keyword ["=" esmtp-value]
  * esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-");   esmtp-value = 1*(%d33-60 / %d62-126)
  * deviation for AUTH=: "<>" and xtext hold no "=" either. */
-static enum smtp_syntax split_param(slice word, slice *out_keyword, slice *out_value, bool *out_has_value)
+static enum smtp_syntax split_param(slice word, slice *out_keyword, slice *out_value,
+				    bool *out_has_value)
 {
 	size_t eq = slice_chr(word, '=', 0);
 	slice keyword = slice_sub(word, 0, eq), value = slice_from(word, eq + 1);
@@ -420,7 +426,8 @@ enum smtp_syntax smtp_parse_rcpt(slice rest, struct smtp_path *out)
 
 /* bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CRLF;   chunk-size = 1*DIGIT;   end-marker = "LAST"
  * RFC 3030 2 */
-enum smtp_syntax smtp_parse_bdat(slice rest, uint64_t *out_size, bool *out_has_size, bool *out_last)
+enum smtp_syntax smtp_parse_bdat(slice rest, uint64_t *out_size, bool *out_has_size,
+				 bool *out_last)
 {
 	slice size = slice_sub(rest, 0, slice_chr(rest, ' ', 0));
 	slice marker = slice_from(rest, size.n);
@@ -428,12 +435,14 @@ enum smtp_syntax smtp_parse_bdat(slice rest, uint64_t *out_size, bool *out_has_s
 		;
 	*out_has_size = parse_size(size, out_size);
 	*out_last = slice_ieq(marker, SL("LAST"));
-	return *out_has_size && (*out_last || marker.n == 0) ? SMTP_SYNTAX_OK : SMTP_SYNTAX_ARGUMENT;
+	return *out_has_size && (*out_last || marker.n == 0) ? SMTP_SYNTAX_OK
+							     : SMTP_SYNTAX_ARGUMENT;
 }
 
 /* "AUTH" SP sasl-mech [SP initial-response];   sasl-mech = 1*20 (UPPER-ALPHA / DIGIT / HYPHEN / UNDERSCORE)
  * initial-response = base64 / "="   RFC 4954 4, 8 */
-enum smtp_syntax smtp_parse_auth(slice rest, slice *out_mechanism, slice *out_initial, bool *out_has_initial)
+enum smtp_syntax smtp_parse_auth(slice rest, slice *out_mechanism, slice *out_initial,
+				 bool *out_has_initial)
 {
 	slice mech = slice_sub(rest, 0, slice_chr(rest, ' ', 0));
 	slice initial = slice_from(rest, mech.n);
@@ -461,7 +470,9 @@ enum smtp_syntax smtp_parse_hello(slice rest, slice *out_name, bool *out_is_name
 		if ((unsigned char)rest.p[i] < 32 || rest.p[i] == 127)
 			return SMTP_SYNTAX_ARGUMENT;
 	slice left = rest, name;
-	*out_is_name = (smtp_parse_domain(&left, &name) || smtp_parse_address_literal(&left, &name)) && left.n == 0;
+	*out_is_name = (smtp_parse_domain(&left, &name) ||
+			smtp_parse_address_literal(&left, &name)) &&
+		       left.n == 0;
 	*out_name = rest;
 	return SMTP_SYNTAX_OK;
 }

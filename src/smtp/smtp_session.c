@@ -8,9 +8,10 @@
 /* --- the command table: the protocol's index ---------------------------------------------------------------------- */
 
 static const struct smtp_cmd_def *const commands[] = {
-	&smtp_cmd_mail, &smtp_cmd_rcpt, &smtp_cmd_data, &smtp_cmd_bdat, &smtp_cmd_ehlo, &smtp_cmd_helo, &smtp_cmd_rset,
-	&smtp_cmd_noop, &smtp_cmd_quit, &smtp_cmd_help, &smtp_cmd_vrfy, &smtp_cmd_expn, &smtp_cmd_starttls,
-	&smtp_cmd_auth,
+	&smtp_cmd_mail,	    &smtp_cmd_rcpt, &smtp_cmd_data, &smtp_cmd_bdat,
+	&smtp_cmd_ehlo,	    &smtp_cmd_helo, &smtp_cmd_rset, &smtp_cmd_noop,
+	&smtp_cmd_quit,	    &smtp_cmd_help, &smtp_cmd_vrfy, &smtp_cmd_expn,
+	&smtp_cmd_starttls, &smtp_cmd_auth,
 };
 
 const struct smtp_cmd_def *smtp_cmd_find(slice verb)
@@ -54,7 +55,8 @@ void smtp_txn_reset(struct smtp_session *ss)
 
 /* --- answers and log ------------------------------------------------------------------------------------------------ */
 
-void smtp_reply(struct smtp_session *ss, unsigned code, const char *enhanced, const char *text)
+void smtp_reply(struct smtp_session *ss, unsigned code, const char *enhanced,
+		const char *text)
 {
 	smtp_write_reply(&ss->held, code, enhanced, text);
 	if (code >= 500)
@@ -64,16 +66,19 @@ void smtp_reply(struct smtp_session *ss, unsigned code, const char *enhanced, co
 void smtp_reply_err(struct smtp_session *ss, const struct err *e)
 {
 	if (e->code == ERR_DISK_FULL)
-		smtp_reply(ss, 452, "4.3.1", "Insufficient system storage, try again later");
+		smtp_reply(ss, 452, "4.3.1",
+			   "Insufficient system storage, try again later");
 	else if (e->code == ERR_OVERQUOTA)
 		smtp_reply(ss, 452, "4.2.2", "Mailbox full, try again later");
 	else if (e->code == ERR_LIMIT)
-		smtp_reply(ss, 452, "4.3.1", "A limit of this system has been reached, try again later");
+		smtp_reply(ss, 452, "4.3.1",
+			   "A limit of this system has been reached, try again later");
 	else
 		smtp_reply(ss, 451, "4.3.0", "Temporary failure, try again later");
 }
 
-void smtp_log(const struct smtp_session *ss, struct log_line *l, enum log_level level, const char *event)
+void smtp_log(const struct smtp_session *ss, struct log_line *l, enum log_level level,
+	      const char *event)
 {
 	log_begin(l, level, event);
 	log_cstr(l, "session", ss->s.id);
@@ -82,7 +87,8 @@ void smtp_log(const struct smtp_session *ss, struct log_line *l, enum log_level 
 		log_cstr(l, "user", ss->user);
 }
 
-void smtp_log_refused(const struct smtp_session *ss, const char *event, const char *key, slice value, const char *reason)
+void smtp_log_refused(const struct smtp_session *ss, const char *event, const char *key,
+		      slice value, const char *reason)
 {
 	struct log_line l;
 	smtp_log(ss, &l, LOG_LEVEL_INFO, event);
@@ -96,7 +102,8 @@ void smtp_log_refused(const struct smtp_session *ss, const char *event, const ch
 /* Verbs of other times: known, not implemented (RFC 5321 4.2.4, F.2, F.6; 1985). */
 static bool is_old_verb(slice verb)
 {
-	static const slice old[] = { S("TURN"), S("SEND"), S("SOML"), S("SAML"), S("ETRN"), S("ATRN"), S("BURL") };
+	static const slice old[] = { S("TURN"), S("SEND"), S("SOML"), S("SAML"),
+				     S("ETRN"), S("ATRN"), S("BURL") };
 	for (size_t i = 0; i < sizeof old / sizeof *old; i++)
 		if (slice_ieq(verb, old[i]))
 			return true;
@@ -106,8 +113,9 @@ static bool is_old_verb(slice verb)
 /* A browser made to talk to us (HAZARDS 26). */
 static bool is_http(slice verb)
 {
-	static const slice http[] = { S("GET"), S("POST"), S("PUT"), S("HEAD"), S("OPTIONS"), S("CONNECT"), S("DELETE"),
-				      S("PATCH"), S("TRACE") };
+	static const slice http[] = { S("GET"),	   S("POST"),	 S("PUT"),
+				      S("HEAD"),   S("OPTIONS"), S("CONNECT"),
+				      S("DELETE"), S("PATCH"),	 S("TRACE") };
 	for (size_t i = 0; i < sizeof http / sizeof *http; i++)
 		if (slice_eq(verb, http[i]))
 			return true;
@@ -128,17 +136,22 @@ static enum smtp_act unknown(struct smtp_session *ss, slice verb)
 	return SMTP_NEXT;
 }
 
-static void syntax_error(struct smtp_session *ss, const struct smtp_cmd *c, enum smtp_syntax r)
+static void syntax_error(struct smtp_session *ss, const struct smtp_cmd *c,
+			 enum smtp_syntax r)
 {
-	const char *text = r == SMTP_SYNTAX_UNKNOWN ? "Parameter not recognized" :
-			   r == SMTP_SYNTAX_PARAM   ? "Syntax error in parameters" :
-			   r == SMTP_SYNTAX_PATH    ? "Syntax error in address" :
-						      "Syntax error in arguments";
+	const char *text = r == SMTP_SYNTAX_UNKNOWN ? "Parameter not recognized"
+			   : r == SMTP_SYNTAX_PARAM ? "Syntax error in parameters"
+			   : r == SMTP_SYNTAX_PATH  ? "Syntax error in address"
+						    : "Syntax error in arguments";
 	bool is_rcpt = c->def == &smtp_cmd_rcpt;
 	if (r == SMTP_SYNTAX_UNKNOWN)
 		smtp_reply(ss, 555, "5.5.4", text); /* RFC 5321 4.1.1.11 */
 	else
-		smtp_reply(ss, 501, r != SMTP_SYNTAX_PATH ? "5.5.4" : is_rcpt ? "5.1.3" : "5.1.7", text);
+		smtp_reply(ss, 501,
+			   r != SMTP_SYNTAX_PATH ? "5.5.4"
+			   : is_rcpt		 ? "5.1.3"
+						 : "5.1.7",
+			   text);
 	if (c->def == &smtp_cmd_mail)
 		smtp_log_refused(ss, "smtp.mail.refused", "argument", c->rest, text);
 	else if (is_rcpt)
@@ -154,15 +167,18 @@ static enum smtp_act run_line(struct smtp_session *ss, enum smtp_line what, slic
 	if (ss->mode == SMTP_MODE_AUTH)
 		return smtp_auth_line(ss, what, line);
 	if (what != SMTP_LINE_OK) {
-		smtp_reply(ss, 500, "5.5.2", what == SMTP_LINE_TOO_LONG ? "Line too long" :
-								       "Lines end with CRLF and hold no CR, LF or NUL");
+		smtp_reply(ss, 500, "5.5.2",
+			   what == SMTP_LINE_TOO_LONG
+				   ? "Line too long"
+				   : "Lines end with CRLF and hold no CR, LF or NUL");
 		return SMTP_NEXT;
 	}
 	smtp_parse_verb(line, &verb, &c.rest);
 	c.def = smtp_cmd_find(verb);
 	if (!c.def)
 		return unknown(ss, verb);
-	if ((c.def->flags & SMTP_CMD_JUNK) && !(c.def == &smtp_cmd_ehlo && !ss->has_hello))
+	if ((c.def->flags & SMTP_CMD_JUNK) &&
+	    !(c.def == &smtp_cmd_ehlo && !ss->has_hello))
 		ss->junk++;
 	enum smtp_syntax r = c.def->parse(ss, &c);
 	if (r != SMTP_SYNTAX_OK && c.def != &smtp_cmd_bdat) {
@@ -181,9 +197,13 @@ static bool has_had_enough(struct smtp_session *ss)
 {
 	if (ss->errors < LIMIT_SMTP_ERRORS && ss->junk <= LIMIT_SMTP_JUNK)
 		return false;
-	const char *why = ss->errors >= LIMIT_SMTP_ERRORS ? "too many errors" : "too many commands without mail";
+	const char *why = ss->errors >= LIMIT_SMTP_ERRORS
+				  ? "too many errors"
+				  : "too many commands without mail";
 	smtp_log_refused(ss, "smtp.closed", "", SL(""), why);
-	smtp_reply(ss, 421, "4.7.0", ss->errors >= LIMIT_SMTP_ERRORS ? "Too many errors" : "Too many commands without mail");
+	smtp_reply(ss, 421, "4.7.0",
+		   ss->errors >= LIMIT_SMTP_ERRORS ? "Too many errors"
+						   : "Too many commands without mail");
 	return true;
 }
 
@@ -198,7 +218,8 @@ static enum smtp_act run_lines(struct smtp_session *ss)
 		else if (has_had_enough(ss))
 			act = SMTP_CLOSE;
 		else
-			act = run_line(ss, (enum smtp_line)it->line, slice_sub(u->in, it->off, it->n));
+			act = run_line(ss, (enum smtp_line)it->line,
+				       slice_sub(u->in, it->off, it->n));
 		if (act != SMTP_NEXT)
 			break;
 	}

@@ -2,7 +2,8 @@
 #include "base/clock.h"
 #include "smtp/smtp_parse.h"
 
-void smtp_write_reply(struct buf *b, unsigned code, const char *enhanced, const char *text)
+void smtp_write_reply(struct buf *b, unsigned code, const char *enhanced,
+		      const char *text)
 {
 	buf_addu(b, code);
 	buf_addc(b, ' ');
@@ -102,7 +103,8 @@ void smtp_write_path(struct buf *b, const struct smtp_path *p)
 	buf_addc(b, '>');
 }
 
-void smtp_write_mail(struct buf *b, const struct smtp_path *p, const struct smtp_params *params)
+void smtp_write_mail(struct buf *b, const struct smtp_path *p,
+		     const struct smtp_params *params)
 {
 	buf_adds(b, "MAIL FROM:");
 	smtp_write_path(b, p);
@@ -111,7 +113,8 @@ void smtp_write_mail(struct buf *b, const struct smtp_path *p, const struct smtp
 		buf_addu(b, params->size);
 	}
 	if (params->has_body)
-		buf_adds(b, params->body == SMTP_BODY_8BITMIME ? " BODY=8BITMIME" : " BODY=7BIT");
+		buf_adds(b, params->body == SMTP_BODY_8BITMIME ? " BODY=8BITMIME"
+							       : " BODY=7BIT");
 	if (params->has_smtputf8)
 		buf_adds(b, " SMTPUTF8");
 	if (params->has_auth) {

@@ -22,7 +22,8 @@ static void check_lines(slice got)
 		must(end < got.n && line.n >= 4 && line.n < 512);
 		must(is_digit(line.p[0]) && is_digit(line.p[1]) && is_digit(line.p[2]));
 		must(line.p[3] == ' ' || line.p[3] == '-');
-		must(slice_chr(line, '\n', 0) == line.n && slice_chr(line, '\r', 0) == line.n);
+		must(slice_chr(line, '\n', 0) == line.n &&
+		     slice_chr(line, '\r', 0) == line.n);
 		got = slice_from(got, end + 2);
 	}
 }
@@ -34,7 +35,8 @@ static int64_t filed(struct smtp_world *w)
 	size_t n = 0;
 	struct err e;
 	world_must(store_queue_list(w->store, 1000, &w->mem, &q, &n, &e), &e);
-	return world_inbox(w, SL("ann@example.org")) + 1000 * world_inbox(w, SL("bob@example.org")) + 1000000 * (int64_t)n;
+	return world_inbox(w, SL("ann@example.org")) +
+	       1000 * world_inbox(w, SL("bob@example.org")) + 1000000 * (int64_t)n;
 }
 
 static int64_t talk(unsigned how, slice said, unsigned cut, struct buf *out)
@@ -45,7 +47,8 @@ static int64_t talk(unsigned how, slice said, unsigned cut, struct buf *out)
 	w.config.has_tls = false; /* STARTTLS depends on cuts by its nature */
 	w.config.max_message = 100000;
 	w.config.bare_newline = how & 4 ? SMTP_NEWLINE_REJECT : SMTP_NEWLINE_REPAIR;
-	struct conn *c = world_connect(&w, how & 1 ? &smtp_service_submission : &smtp_service_mx, how & 2);
+	struct conn *c = world_connect(
+		&w, how & 1 ? &smtp_service_submission : &smtp_service_mx, how & 2);
 	for (size_t at = 0, len; at < said.n && !conn_sim_is_closed(c); at += len) {
 		step = step * 1103515245u + cut + 12345u;
 		len = cut ? 1 + (step >> 16) % (cut < 128 ? 16 : 2000) : said.n;

@@ -122,7 +122,8 @@ static void data_run(slice bytes, size_t first, size_t step, size_t want, struct
 			char *p;
 			slice in = exact(&t.in, &p), chunk = SL(""), piece;
 			size_t used;
-			enum smtp_body r = smtp_framer_data(&t.f, in, want, &chunk, &used);
+			enum smtp_body r =
+				smtp_framer_data(&t.f, in, want, &chunk, &used);
 			if (r != SMTP_BODY_MORE)
 				while (smtp_unstuff(&dots, &chunk, &piece))
 					buf_add(out, piece);
@@ -151,8 +152,10 @@ static void data_is(slice bytes, slice want)
 			for (size_t step = 1; step < 1000; step = step * 7 + 1) {
 				buf_reset(&b);
 				data_run(bytes, cut, step, wants[w], &b);
-				if (b.n != want.n || memcmp(b.p ? b.p : "", want.p, want.n))
-					fail_msg("cut %zu step %zu want %zu: \"%.*s\"", cut, step, wants[w], (int)b.n, b.p);
+				if (b.n != want.n ||
+				    memcmp(b.p ? b.p : "", want.p, want.n))
+					fail_msg("cut %zu step %zu want %zu: \"%.*s\"",
+						 cut, step, wants[w], (int)b.n, b.p);
 			}
 	buf_done(&b);
 }
@@ -183,11 +186,15 @@ static void of_sixteen_end_marks_only_one_ends(void **state)
 			buf_init(&in, 1000);
 			buf_init(&want, 1000);
 			bool is_end = i == 0 && j == 0;
-			buf_addf(&in, "text%s.%sMAIL FROM:<evil@x>\r\n.\r\nQUIT\r\n", ends[i], ends[j]);
+			buf_addf(&in, "text%s.%sMAIL FROM:<evil@x>\r\n.\r\nQUIT\r\n",
+				 ends[i], ends[j]);
 			if (is_end)
-				buf_addf(&want, "text\r\n|MAIL FROM:<evil@x>\r\n.\r\nQUIT\r\n");
+				buf_addf(&want,
+					 "text\r\n|MAIL FROM:<evil@x>\r\n.\r\nQUIT\r\n");
 			else /* a dot behind CRLF with text behind it is stuffing (RFC 5321 4.5.2) */
-				buf_addf(&want, "text%s%s%sMAIL FROM:<evil@x>\r\n|QUIT\r\n", ends[i], i == 0 ? "" : ".", ends[j]);
+				buf_addf(&want,
+					 "text%s%s%sMAIL FROM:<evil@x>\r\n|QUIT\r\n",
+					 ends[i], i == 0 ? "" : ".", ends[j]);
 			data_is(buf_slice(&in), buf_slice(&want));
 			buf_done(&in);
 			buf_done(&want);
@@ -201,14 +208,22 @@ static void chunks_are_bounded_and_small_messages_come_whole(void **state)
 	size_t used;
 	(void)state;
 	smtp_framer_data_begin(&f);
-	assert_int_equal(smtp_framer_data(&f, SL("Subject: x\r\n\r\nabc\r\n"), 100, &out, &used), SMTP_BODY_MORE);
+	assert_int_equal(smtp_framer_data(&f, SL("Subject: x\r\n\r\nabc\r\n"), 100, &out,
+					  &used),
+			 SMTP_BODY_MORE);
 	assert_int_equal(used, 0);
-	assert_int_equal(smtp_framer_data(&f, SL("Subject: x\r\n\r\nabc\r\n.\r\nQUIT\r\n"), 100, &out, &used), SMTP_BODY_LAST);
+	assert_int_equal(smtp_framer_data(&f,
+					  SL("Subject: x\r\n\r\nabc\r\n.\r\nQUIT\r\n"),
+					  100, &out, &used),
+			 SMTP_BODY_LAST);
 	assert_true(slice_eq(out, SL("Subject: x\r\n\r\nabc\r\n")));
 	smtp_framer_data_begin(&f);
-	assert_int_equal(smtp_framer_data(&f, SL("0123456\r\n.\r"), 10, &out, &used), SMTP_BODY_CHUNK);
-	assert_true(slice_eq(out, SL("0123456\r\n"))); /* the two that may be the end stay */
-	assert_int_equal(smtp_framer_data(&f, SL(".\r\n"), 10, &out, &used), SMTP_BODY_LAST);
+	assert_int_equal(smtp_framer_data(&f, SL("0123456\r\n.\r"), 10, &out, &used),
+			 SMTP_BODY_CHUNK);
+	assert_true(
+		slice_eq(out, SL("0123456\r\n"))); /* the two that may be the end stay */
+	assert_int_equal(smtp_framer_data(&f, SL(".\r\n"), 10, &out, &used),
+			 SMTP_BODY_LAST);
 	assert_int_equal(out.n, 0);
 	assert_int_equal(used, 3);
 }
@@ -219,13 +234,17 @@ static void bdat_counts_and_looks_at_nothing(void **state)
 	slice out;
 	size_t used;
 	(void)state;
-	assert_int_equal(smtp_framer_bdat(&f, SL("\r\n.\r\n"), 8, &out, &used), SMTP_BODY_MORE);
-	assert_int_equal(smtp_framer_bdat(&f, SL("\r\n.\r\nQUI"), 8, &out, &used), SMTP_BODY_CHUNK);
+	assert_int_equal(smtp_framer_bdat(&f, SL("\r\n.\r\n"), 8, &out, &used),
+			 SMTP_BODY_MORE);
+	assert_int_equal(smtp_framer_bdat(&f, SL("\r\n.\r\nQUI"), 8, &out, &used),
+			 SMTP_BODY_CHUNK);
 	assert_int_equal(used, 8);
-	assert_int_equal(smtp_framer_bdat(&f, SL("T\r\nNOOP\r\n"), 8, &out, &used), SMTP_BODY_LAST);
+	assert_int_equal(smtp_framer_bdat(&f, SL("T\r\nNOOP\r\n"), 8, &out, &used),
+			 SMTP_BODY_LAST);
 	assert_int_equal(used, 2);
 	assert_true(slice_eq(out, SL("T\r")));
-	assert_int_equal(smtp_framer_bdat(&f, SL("NOOP"), 8, &out, &used), SMTP_BODY_LAST); /* BDAT 0 */
+	assert_int_equal(smtp_framer_bdat(&f, SL("NOOP"), 8, &out, &used),
+			 SMTP_BODY_LAST); /* BDAT 0 */
 	assert_int_equal(used, 0);
 }
 

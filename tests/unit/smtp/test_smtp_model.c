@@ -8,8 +8,31 @@
 #include "base/log.h"
 #include "smtp_world.h"
 
-enum verb { EHLO, HELO, MAIL, MAIL_BAD, MAIL_BIG, RCPT, RCPT_UNKNOWN, RCPT_RELAY, RCPT_BAD, DATA, DATA_NUL, BDAT, BDAT_LAST,
-	    BDAT_NUL, BDAT_BAD, BDAT_UNSIZED, RSET, NOOP, VRFY, UNKNOWN, TOO_LONG, BARE, VERBS };
+enum verb {
+	EHLO,
+	HELO,
+	MAIL,
+	MAIL_BAD,
+	MAIL_BIG,
+	RCPT,
+	RCPT_UNKNOWN,
+	RCPT_RELAY,
+	RCPT_BAD,
+	DATA,
+	DATA_NUL,
+	BDAT,
+	BDAT_LAST,
+	BDAT_NUL,
+	BDAT_BAD,
+	BDAT_UNSIZED,
+	RSET,
+	NOOP,
+	VRFY,
+	UNKNOWN,
+	TOO_LONG,
+	BARE,
+	VERBS
+};
 
 /* --- the reference: what each command is answered ----------------------------------------------------------------------- */
 struct model {
@@ -158,8 +181,10 @@ static void say(struct buf *b, enum verb v, unsigned code)
 		buf_adds(b, "\r\n");
 	}
 	if (code == 354)
-		buf_add(b, v == DATA ? SL("Subject: x\r\n\r\nQUIT\r\n..\r\n\n.\nRSET\r\n.\r\n")
-				     : SL("Subject: \0\r\n.\r\n"));
+		buf_add(b,
+			v == DATA
+				? SL("Subject: x\r\n\r\nQUIT\r\n..\r\n\n.\nRSET\r\n.\r\n")
+				: SL("Subject: \0\r\n.\r\n"));
 }
 
 /* Likely enough to get somewhere: half the time what a good client would say. */
@@ -169,7 +194,11 @@ static enum verb choose(const struct model *m, uint64_t *seed)
 		return (enum verb)(next(seed) % VERBS);
 	if (!m->hello)
 		return EHLO;
-	return !m->mail ? MAIL : !m->rcpt ? RCPT : m->bdat ? BDAT_LAST : next(seed) % 2 ? DATA : BDAT;
+	return !m->mail		? MAIL
+	       : !m->rcpt	? RCPT
+	       : m->bdat	? BDAT_LAST
+	       : next(seed) % 2 ? DATA
+				: BDAT;
 }
 
 static void expect(struct buf *codes, unsigned code)
@@ -229,9 +258,11 @@ static void answers_are_those_of_the_reference(void **state)
 		}
 		read_codes(conn_sim_received(c), &got);
 		total += m.filed;
-		if (!slice_eq(buf_slice(&got), buf_slice(&want)) || conn_sim_is_closed(c) != m.closed ||
+		if (!slice_eq(buf_slice(&got), buf_slice(&want)) ||
+		    conn_sim_is_closed(c) != m.closed ||
 		    (round % 50 == 0 && world_inbox(&w, SL("ann@example.org")) != total))
-			fail_msg("seed %llx\nsaid %.*s\nwant %.*s\ngot  %.*s", (unsigned long long)was, (int)sent.n, sent.p,
+			fail_msg("seed %llx\nsaid %.*s\nwant %.*s\ngot  %.*s",
+				 (unsigned long long)was, (int)sent.n, sent.p,
 				 (int)want.n, want.p, (int)got.n, got.p);
 		if (!conn_sim_is_closed(c)) {
 			conn_sim_eof(c);
@@ -249,6 +280,7 @@ static void answers_are_those_of_the_reference(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(answers_are_those_of_the_reference) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(
+		answers_are_those_of_the_reference) };
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

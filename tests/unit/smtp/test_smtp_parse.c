@@ -9,7 +9,8 @@
 #include "smtp/smtp_parse.h"
 #include "smtp/smtp_write.h"
 
-static const unsigned all = SMTP_PARAM_SIZE | SMTP_PARAM_BODY | SMTP_PARAM_UTF8 | SMTP_PARAM_AUTH;
+static const unsigned all = SMTP_PARAM_SIZE | SMTP_PARAM_BODY | SMTP_PARAM_UTF8 |
+			    SMTP_PARAM_AUTH;
 
 static char *exact(slice s)
 {
@@ -31,17 +32,23 @@ static void paths_of_mail_follow_the_grammar(void **state)
 		{ "from:<a@b>", "a@b", "a", "b" },
 		{ "FROM: <a@b>", "a@b", "a", "b" },
 		{ "FROM:<a.b.c@d-e.f>", "a.b.c@d-e.f", "a.b.c", "d-e.f" },
-		{ "FROM:<a+b=c!#$%&'*/?^_`{|}~-@b>", "a+b=c!#$%&'*/?^_`{|}~-@b", "a+b=c!#$%&'*/?^_`{|}~-", "b" },
+		{ "FROM:<a+b=c!#$%&'*/?^_`{|}~-@b>", "a+b=c!#$%&'*/?^_`{|}~-@b",
+		  "a+b=c!#$%&'*/?^_`{|}~-", "b" },
 		{ "FROM:<@r1.example,@r2:a@b>", "a@b", "a", "b" },
 		{ "FROM:<\"a b\"@c>", "\"a b\"@c", "\"a b\"", "c" },
 		{ "FROM:<\"a\\\"<>@,b\"@c>", "\"a\\\"<>@,b\"@c", "\"a\\\"<>@,b\"", "c" },
 		{ "FROM:<\"\"@c>", "\"\"@c", "\"\"", "c" },
 		{ "FROM:<a@[192.0.2.1]>", "a@[192.0.2.1]", "a", "[192.0.2.1]" },
-		{ "FROM:<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]", "a", "[IPv6:2001:db8::1]" },
-		{ "FROM:<a@[ipv6:::ffff:192.0.2.1]>", "a@[ipv6:::ffff:192.0.2.1]", "a", "[ipv6:::ffff:192.0.2.1]" },
-		{ "FROM:<a@[x-tag:anything]>", "a@[x-tag:anything]", "a", "[x-tag:anything]" },
-		{ "FROM:<jos\xc3\xa9@\xc3\xa9.example>", "jos\xc3\xa9@\xc3\xa9.example", "jos\xc3\xa9", "\xc3\xa9.example" },
-		{ "FROM:<a@under_score.example>", "a@under_score.example", "a", "under_score.example" },
+		{ "FROM:<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]", "a",
+		  "[IPv6:2001:db8::1]" },
+		{ "FROM:<a@[ipv6:::ffff:192.0.2.1]>", "a@[ipv6:::ffff:192.0.2.1]", "a",
+		  "[ipv6:::ffff:192.0.2.1]" },
+		{ "FROM:<a@[x-tag:anything]>", "a@[x-tag:anything]", "a",
+		  "[x-tag:anything]" },
+		{ "FROM:<jos\xc3\xa9@\xc3\xa9.example>", "jos\xc3\xa9@\xc3\xa9.example",
+		  "jos\xc3\xa9", "\xc3\xa9.example" },
+		{ "FROM:<a@under_score.example>", "a@under_score.example", "a",
+		  "under_score.example" },
 		{ "FROM:", NULL, NULL, NULL },
 		{ "FROM", NULL, NULL, NULL },
 		{ "", NULL, NULL, NULL },
@@ -89,13 +96,16 @@ static void paths_of_mail_follow_the_grammar(void **state)
 		char *p = exact(rest);
 		struct smtp_path path = { 0 };
 		struct smtp_params params;
-		enum smtp_syntax r = smtp_parse_mail(slice_make(p, rest.n), all, &path, &params);
+		enum smtp_syntax r =
+			smtp_parse_mail(slice_make(p, rest.n), all, &path, &params);
 		if ((r == SMTP_SYNTAX_OK) != (rows[i].address != NULL))
 			fail_msg("%s: %d", rows[i].rest, (int)r);
-		if (r == SMTP_SYNTAX_OK && (!slice_eq(path.address, slice_str(rows[i].address)) ||
-					    !slice_eq(path.local, slice_str(rows[i].local)) ||
-					    !slice_eq(path.domain, slice_str(rows[i].domain))))
-			fail_msg("%s: %.*s %.*s %.*s", rows[i].rest, FMT(path.address), FMT(path.local), FMT(path.domain));
+		if (r == SMTP_SYNTAX_OK &&
+		    (!slice_eq(path.address, slice_str(rows[i].address)) ||
+		     !slice_eq(path.local, slice_str(rows[i].local)) ||
+		     !slice_eq(path.domain, slice_str(rows[i].domain))))
+			fail_msg("%s: %.*s %.*s %.*s", rows[i].rest, FMT(path.address),
+				 FMT(path.local), FMT(path.domain));
 		mem_free(p);
 	}
 }
@@ -111,7 +121,8 @@ static void rcpt_takes_postmaster_alone_and_no_null_path(void **state)
 	assert_int_equal(smtp_parse_rcpt(SL("TO:<>"), &p), SMTP_SYNTAX_PATH);
 	assert_int_equal(smtp_parse_rcpt(SL("TO:<bob>"), &p), SMTP_SYNTAX_PATH);
 	assert_int_equal(smtp_parse_rcpt(SL("FROM:<a@b>"), &p), SMTP_SYNTAX_ARGUMENT);
-	assert_int_equal(smtp_parse_rcpt(SL("TO:<a@b> NOTIFY=NEVER"), &p), SMTP_SYNTAX_UNKNOWN);
+	assert_int_equal(smtp_parse_rcpt(SL("TO:<a@b> NOTIFY=NEVER"), &p),
+			 SMTP_SYNTAX_UNKNOWN);
 	assert_int_equal(smtp_parse_rcpt(SL("TO:<a@b> SIZE=1"), &p), SMTP_SYNTAX_UNKNOWN);
 }
 
@@ -124,7 +135,8 @@ static void parameters_follow_the_grammar(void **state)
 		{ "", SMTP_SYNTAX_OK },
 		{ " SIZE=0", SMTP_SYNTAX_OK },
 		{ " size=12345678901234567890", SMTP_SYNTAX_OK },
-		{ " SIZE=99999999999999999999", SMTP_SYNTAX_OK }, /* 20 digits: too much, not malformed */
+		{ " SIZE=99999999999999999999",
+		  SMTP_SYNTAX_OK }, /* 20 digits: too much, not malformed */
 		{ "  SIZE=1   BODY=8bitmime SMTPUTF8 AUTH=<>", SMTP_SYNTAX_OK },
 		{ " BODY=7BIT", SMTP_SYNTAX_OK },
 		{ " AUTH=e+3Dmc2@example.com", SMTP_SYNTAX_OK },
@@ -161,17 +173,42 @@ static void parameters_follow_the_grammar(void **state)
 			fail_msg("\"%s\": %d", rows[i].in, (int)r);
 		mem_free(copy);
 	}
-	assert_int_equal(smtp_parse_params(SL(" SIZE=99999999999999999999"), all, &p), SMTP_SYNTAX_OK);
+	assert_int_equal(smtp_parse_params(SL(" SIZE=99999999999999999999"), all, &p),
+			 SMTP_SYNTAX_OK);
 	assert_true(p.size == UINT64_MAX);
-	assert_int_equal(smtp_parse_params(SL(" AUTH=<>"), all & ~(unsigned)SMTP_PARAM_AUTH, &p), SMTP_SYNTAX_UNKNOWN);
+	assert_int_equal(smtp_parse_params(SL(" AUTH=<>"),
+					   all & ~(unsigned)SMTP_PARAM_AUTH, &p),
+			 SMTP_SYNTAX_UNKNOWN);
 }
 
 static void ipv6_literals(void **state)
 {
-	static const char *const good[] = { "::", "::1", "1::", "2001:db8::1", "1:2:3:4:5:6:7:8", "1:2:3:4:5:6:192.0.2.1",
-					    "::ffff:192.0.2.1", "1::8", "1:2:3:4:5:6:7::", "::2:3:4:5:6:7:8", "ABCD::ef01" };
-	static const char *const bad[] = { "", ":", ":::", "1", "1:2:3:4:5:6:7", "1:2:3:4:5:6:7:8:9", "1::2::3", "12345::", "g::",
-					   "1:2:3:4:5:6:7:192.0.2.1", "::1:", ":1::", "192.0.2.1", "1:2:3:4:5:6:7:8::", "::1.2.3" };
+	static const char *const good[] = { "::",
+					    "::1",
+					    "1::",
+					    "2001:db8::1",
+					    "1:2:3:4:5:6:7:8",
+					    "1:2:3:4:5:6:192.0.2.1",
+					    "::ffff:192.0.2.1",
+					    "1::8",
+					    "1:2:3:4:5:6:7::",
+					    "::2:3:4:5:6:7:8",
+					    "ABCD::ef01" };
+	static const char *const bad[] = { "",
+					   ":",
+					   ":::",
+					   "1",
+					   "1:2:3:4:5:6:7",
+					   "1:2:3:4:5:6:7:8:9",
+					   "1::2::3",
+					   "12345::",
+					   "g::",
+					   "1:2:3:4:5:6:7:192.0.2.1",
+					   "::1:",
+					   ":1::",
+					   "192.0.2.1",
+					   "1:2:3:4:5:6:7:8::",
+					   "::1.2.3" };
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		if (!smtp_is_ipv6(slice_str(good[i])))
@@ -186,19 +223,25 @@ static void bdat_tells_its_size_even_when_the_rest_is_wrong(void **state)
 	uint64_t size = 7;
 	bool has, last;
 	(void)state;
-	assert_int_equal(smtp_parse_bdat(SL("0 LAST"), &size, &has, &last), SMTP_SYNTAX_OK);
+	assert_int_equal(smtp_parse_bdat(SL("0 LAST"), &size, &has, &last),
+			 SMTP_SYNTAX_OK);
 	assert_true(size == 0 && has && last);
 	assert_int_equal(smtp_parse_bdat(SL("86"), &size, &has, &last), SMTP_SYNTAX_OK);
 	assert_true(size == 86 && has && !last);
-	assert_int_equal(smtp_parse_bdat(SL("86 last"), &size, &has, &last), SMTP_SYNTAX_OK);
+	assert_int_equal(smtp_parse_bdat(SL("86 last"), &size, &has, &last),
+			 SMTP_SYNTAX_OK);
 	assert_true(last);
-	assert_int_equal(smtp_parse_bdat(SL("86 LATS"), &size, &has, &last), SMTP_SYNTAX_ARGUMENT);
+	assert_int_equal(smtp_parse_bdat(SL("86 LATS"), &size, &has, &last),
+			 SMTP_SYNTAX_ARGUMENT);
 	assert_true(size == 86 && has && !last);
-	assert_int_equal(smtp_parse_bdat(SL(""), &size, &has, &last), SMTP_SYNTAX_ARGUMENT);
+	assert_int_equal(smtp_parse_bdat(SL(""), &size, &has, &last),
+			 SMTP_SYNTAX_ARGUMENT);
 	assert_false(has);
-	assert_int_equal(smtp_parse_bdat(SL("-1"), &size, &has, &last), SMTP_SYNTAX_ARGUMENT);
+	assert_int_equal(smtp_parse_bdat(SL("-1"), &size, &has, &last),
+			 SMTP_SYNTAX_ARGUMENT);
 	assert_false(has);
-	assert_int_equal(smtp_parse_bdat(SL("99999999999999999999"), &size, &has, &last), SMTP_SYNTAX_OK);
+	assert_int_equal(smtp_parse_bdat(SL("99999999999999999999"), &size, &has, &last),
+			 SMTP_SYNTAX_OK);
 	assert_true(size == UINT64_MAX);
 }
 
@@ -207,21 +250,26 @@ static void auth_and_hello_arguments(void **state)
 	slice a, b;
 	bool x;
 	(void)state;
-	assert_int_equal(smtp_parse_auth(SL("PLAIN AGEAYg=="), &a, &b, &x), SMTP_SYNTAX_OK);
+	assert_int_equal(smtp_parse_auth(SL("PLAIN AGEAYg=="), &a, &b, &x),
+			 SMTP_SYNTAX_OK);
 	assert_true(slice_eq(a, SL("PLAIN")) && slice_eq(b, SL("AGEAYg==")) && x);
 	assert_int_equal(smtp_parse_auth(SL("LOGIN"), &a, &b, &x), SMTP_SYNTAX_OK);
 	assert_false(x);
 	assert_int_equal(smtp_parse_auth(SL("PLAIN ="), &a, &b, &x), SMTP_SYNTAX_OK);
 	assert_true(x);
 	assert_int_equal(smtp_parse_auth(SL(""), &a, &b, &x), SMTP_SYNTAX_ARGUMENT);
-	assert_int_equal(smtp_parse_auth(SL("PLAIN a b"), &a, &b, &x), SMTP_SYNTAX_ARGUMENT);
-	assert_int_equal(smtp_parse_auth(SL("PL\x80IN"), &a, &b, &x), SMTP_SYNTAX_ARGUMENT);
-	assert_int_equal(smtp_parse_auth(SL("ABCDEFGHIJKLMNOPQRSTU"), &a, &b, &x), SMTP_SYNTAX_ARGUMENT);
+	assert_int_equal(smtp_parse_auth(SL("PLAIN a b"), &a, &b, &x),
+			 SMTP_SYNTAX_ARGUMENT);
+	assert_int_equal(smtp_parse_auth(SL("PL\x80IN"), &a, &b, &x),
+			 SMTP_SYNTAX_ARGUMENT);
+	assert_int_equal(smtp_parse_auth(SL("ABCDEFGHIJKLMNOPQRSTU"), &a, &b, &x),
+			 SMTP_SYNTAX_ARGUMENT);
 	assert_int_equal(smtp_parse_hello(SL("mx.example.org"), &a, &x), SMTP_SYNTAX_OK);
 	assert_true(x);
 	assert_int_equal(smtp_parse_hello(SL("[192.0.2.1]"), &a, &x), SMTP_SYNTAX_OK);
 	assert_true(x);
-	assert_int_equal(smtp_parse_hello(SL("my computer (home)"), &a, &x), SMTP_SYNTAX_OK);
+	assert_int_equal(smtp_parse_hello(SL("my computer (home)"), &a, &x),
+			 SMTP_SYNTAX_OK);
 	assert_false(x);
 	assert_int_equal(smtp_parse_hello(SL(""), &a, &x), SMTP_SYNTAX_ARGUMENT);
 	assert_int_equal(smtp_parse_hello(SL("a\x01"), &a, &x), SMTP_SYNTAX_ARGUMENT);
@@ -268,7 +316,8 @@ static void add_address(struct buf *b, uint64_t *seed)
 	}
 	buf_addc(b, '@');
 	if (next(seed) % 4 == 0) {
-		buf_addf(b, next(seed) % 2 ? "[192.0.2.%u]" : "[IPv6:2001:db8::%u]", (unsigned)(next(seed) % 256));
+		buf_addf(b, next(seed) % 2 ? "[192.0.2.%u]" : "[IPv6:2001:db8::%u]",
+			 (unsigned)(next(seed) % 256));
 		return;
 	}
 	add_word(b, seed, "abcXYZ019", 10);
@@ -286,9 +335,14 @@ static void what_is_written_is_parsed_again(void **state)
 		buf_init(&line, 4000);
 		if (next(&seed) % 10)
 			add_address(&address, &seed);
-		struct smtp_path x = { .address = buf_slice(&address), .is_null = address.n == 0 }, y;
-		struct smtp_params p = { .has_size = next(&seed) % 2, .has_body = next(&seed) % 2,
-					 .has_smtputf8 = next(&seed) % 2, .has_auth = next(&seed) % 2 }, q;
+		struct smtp_path x = { .address = buf_slice(&address),
+				       .is_null = address.n == 0 },
+				 y;
+		struct smtp_params p = { .has_size = next(&seed) % 2,
+					 .has_body = next(&seed) % 2,
+					 .has_smtputf8 = next(&seed) % 2,
+					 .has_auth = next(&seed) % 2 },
+				   q;
 		if (p.has_size)
 			p.size = next(&seed) >> next(&seed) % 64;
 		if (p.has_body)
@@ -300,13 +354,15 @@ static void what_is_written_is_parsed_again(void **state)
 		if (smtp_parse_mail(rest, all, &y, &q) != SMTP_SYNTAX_OK)
 			fail_msg("%.*s", (int)line.n, line.p);
 		assert_true(slice_eq(x.address, y.address) && x.is_null == y.is_null);
-		assert_true(p.has_size == q.has_size && p.size == q.size && p.has_body == q.has_body && p.body == q.body);
+		assert_true(p.has_size == q.has_size && p.size == q.size &&
+			    p.has_body == q.has_body && p.body == q.body);
 		assert_true(p.has_smtputf8 == q.has_smtputf8 && p.has_auth == q.has_auth);
 		assert_true(!p.has_auth || slice_eq(p.auth, q.auth));
 		if (!x.is_null) {
 			buf_reset(&line);
 			smtp_write_rcpt(&line, &x);
-			smtp_parse_verb(slice_sub(buf_slice(&line), 0, line.n - 2), &verb, &rest);
+			smtp_parse_verb(slice_sub(buf_slice(&line), 0, line.n - 2), &verb,
+					&rest);
 			assert_int_equal(smtp_parse_rcpt(rest, &y), SMTP_SYNTAX_OK);
 			assert_true(slice_eq(x.address, y.address));
 		}
@@ -318,7 +374,8 @@ static void what_is_written_is_parsed_again(void **state)
 /* Any prefix and any one changed octet of a good line: an answer, no read outside. */
 static void damaged_lines_are_answered(void **state)
 {
-	static const char good[] = "FROM:<@r,@s:\"q\\\"x\"@[IPv6:2001:db8::192.0.2.1]> SIZE=10 BODY=8BITMIME SMTPUTF8 AUTH=a+3Db";
+	static const char good[] =
+		"FROM:<@r,@s:\"q\\\"x\"@[IPv6:2001:db8::192.0.2.1]> SIZE=10 BODY=8BITMIME SMTPUTF8 AUTH=a+3Db";
 	struct smtp_path p;
 	struct smtp_params q;
 	slice a, b;

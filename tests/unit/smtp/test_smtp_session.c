@@ -45,7 +45,8 @@ static void received_ends(struct conn *c, const char *want)
 {
 	slice got = conn_sim_received(c);
 	if (!slice_ends(got, slice_str(want)))
-		fail_msg("want …%s\ngot …%.*s", want, FMT(slice_from(got, got.n > 300 ? got.n - 300 : 0)));
+		fail_msg("want …%s\ngot …%.*s", want,
+			 FMT(slice_from(got, got.n > 300 ? got.n - 300 : 0)));
 	conn_sim_take(c, got.n);
 }
 
@@ -62,8 +63,9 @@ static void a_pipelined_message_is_answered_in_one_piece(void **state)
 {
 	(void)state;
 	struct conn *c = greeted(&smtp_service_mx, false);
-	send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 16 LAST\r\nSubject: x\r\n\r\n\r\n"
-		      "MAIL FROM:<x@y.example>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"));
+	send_to(c,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 16 LAST\r\nSubject: x\r\n\r\n\r\n"
+		   "MAIL FROM:<x@y.example>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"));
 	received_is(c, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n250 2.0.0 OK id=0000-1-1\r\n"
 		       "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End with CRLF.CRLF\r\n");
 	send_to(c, SL(".\r\nQUIT\r\n"));
@@ -82,10 +84,12 @@ static void a_hundred_accounts_get_it_once_each(void **state)
 	send_to(c, SL("MAIL FROM:<x@y.example>\r\n"));
 	for (unsigned i = 0; i < 100; i++)
 		send_to(c, arena_fmt(&w.mem, "RCPT TO:<u%u@example.org>\r\n", 99 - i));
-	send_to(c, SL("RCPT TO:<U7@example.org>\r\nBDAT 16 LAST\r\nSubject: x\r\n\r\n\r\nNOOP\r\n"));
+	send_to(c,
+		SL("RCPT TO:<U7@example.org>\r\nBDAT 16 LAST\r\nSubject: x\r\n\r\n\r\nNOOP\r\n"));
 	received_ends(c, "\r\n250 2.0.0 OK id=0000-1-1\r\n250 2.0.0 OK\r\n");
 	for (unsigned i = 0; i < 100; i++)
-		assert_int_equal(world_inbox(&w, arena_fmt(&w.mem, "u%u@example.org", i)), 1);
+		assert_int_equal(world_inbox(&w, arena_fmt(&w.mem, "u%u@example.org", i)),
+				 1);
 }
 
 static void log_in(struct conn *c)
@@ -102,15 +106,20 @@ static void foreign_recipients_of_a_submission_are_queued_with_it(void **state)
 	(void)state;
 	struct conn *c = greeted(&smtp_service_submission, true);
 	log_in(c);
-	send_to(c, SL("MAIL FROM:<ann@example.org> BODY=8BITMIME\r\nRCPT TO:<a@far.example>\r\nRCPT TO:<bob@example.org>\r\n"
-		      "RCPT TO:<b@[192.0.2.7]>\r\nRCPT TO:<a@far.example>\r\nBDAT 16 LAST\r\nSubject: x\r\n\r\n\r\n"));
+	send_to(c,
+		SL("MAIL FROM:<ann@example.org> BODY=8BITMIME\r\nRCPT TO:<a@far.example>\r\nRCPT TO:<bob@example.org>\r\n"
+		   "RCPT TO:<b@[192.0.2.7]>\r\nRCPT TO:<a@far.example>\r\nBDAT 16 LAST\r\nSubject: x\r\n\r\n\r\n"));
 	received_ends(c, "\r\n250 2.0.0 OK id=0000-1-1\r\n");
 	world_must(store_queue_list(w.store, 10, &w.mem, &q, &n, &e), &e);
 	assert_int_equal(n, 1);
-	assert_true(slice_eq(q[0].sender, SL("ann@example.org")) && q[0].n_rcpt == 2 && q[0].body_8bit && !q[0].smtputf8);
-	assert_true(slice_eq(q[0].rcpt[0], SL("a@far.example")) && slice_eq(q[0].rcpt[1], SL("b@[192.0.2.7]")));
-	assert_true(slice_starts(q[0].prefix, SL("Received: from client.example.com ([192.0.2.10])\r\n\tby mail.example.org "
-						 "with ESMTPSA")));
+	assert_true(slice_eq(q[0].sender, SL("ann@example.org")) && q[0].n_rcpt == 2 &&
+		    q[0].body_8bit && !q[0].smtputf8);
+	assert_true(slice_eq(q[0].rcpt[0], SL("a@far.example")) &&
+		    slice_eq(q[0].rcpt[1], SL("b@[192.0.2.7]")));
+	assert_true(slice_starts(
+		q[0].prefix,
+		SL("Received: from client.example.com ([192.0.2.10])\r\n\tby mail.example.org "
+		   "with ESMTPSA")));
 	assert_true(slice_find(q[0].prefix, SL(" for "), 0) == q[0].prefix.n);
 	assert_int_equal(q[0].size, q[0].prefix.n + 16);
 	assert_int_equal(world_inbox(&w, SL("bob@example.org")), 1);
@@ -129,7 +138,8 @@ static void many_long_foreign_recipients_are_split(void **state)
 	log_in(c);
 	send_to(c, SL("MAIL FROM:<ann@example.org>\r\n"));
 	for (unsigned i = 0; i < LIMIT_SMTP_RCPT; i++)
-		send_to(c, arena_fmt(&w.mem, "RCPT TO:<%.*s%u@far.example>\r\n", 250, longest, i));
+		send_to(c, arena_fmt(&w.mem, "RCPT TO:<%.*s%u@far.example>\r\n", 250,
+				     longest, i));
 	send_to(c, SL("BDAT 2 LAST\r\n\r\n"));
 	received_ends(c, "\r\n250 2.0.0 OK id=0000-1-1\r\n");
 	world_must(store_queue_list(w.store, 100, &w.mem, &q, &n, &e), &e);
@@ -146,19 +156,25 @@ static void a_delivery_waits_for_the_accounts_lock(void **state)
 	struct store_txn *t;
 	struct err e;
 	(void)state;
-	world_must(store_account_get(w.store, SL("bob@example.org"), &w.mem, &bob, &e), &e);
+	world_must(store_account_get(w.store, SL("bob@example.org"), &w.mem, &bob, &e),
+		   &e);
 	world_must(store_begin(w.store, &bob.id, 1, NULL, &t, &e), &e);
-	struct conn *c = greeted(&smtp_service_mx, false), *d = greeted(&smtp_service_mx, false);
-	send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n"
-		      "BDAT 16 LAST\r\nSubject: x\r\n\r\n\r\nNOOP\r\n"));
-	send_to(d, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"));
+	struct conn *c = greeted(&smtp_service_mx, false),
+		    *d = greeted(&smtp_service_mx, false);
+	send_to(c,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nRCPT TO:<bob@example.org>\r\n"
+		   "BDAT 16 LAST\r\nSubject: x\r\n\r\n\r\nNOOP\r\n"));
+	send_to(d,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\n"));
 	received_is(d, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End with CRLF.CRLF\r\n");
 	send_to(d, SL("..\r\n.\r\n"));
 	received_is(c, "");
 	received_is(d, "");
 	store_abort(t);
 	world_settle(&w);
-	received_is(c, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n250 2.1.5 OK\r\n250 2.0.0 OK id=0000-1-1\r\n250 2.0.0 OK\r\n");
+	received_is(
+		c,
+		"250 2.1.0 OK\r\n250 2.1.5 OK\r\n250 2.1.5 OK\r\n250 2.0.0 OK id=0000-1-1\r\n250 2.0.0 OK\r\n");
 	received_is(d, "250 2.0.0 OK id=0000-2-1\r\n");
 	assert_int_equal(world_inbox(&w, SL("ann@example.org")), 1);
 	assert_int_equal(world_inbox(&w, SL("bob@example.org")), 2);
@@ -171,10 +187,12 @@ static void a_parked_delivery_survives_its_client(void **state)
 	struct store_txn *t;
 	struct err e;
 	(void)state;
-	world_must(store_account_get(w.store, SL("bob@example.org"), &w.mem, &bob, &e), &e);
+	world_must(store_account_get(w.store, SL("bob@example.org"), &w.mem, &bob, &e),
+		   &e);
 	world_must(store_begin(w.store, &bob.id, 1, NULL, &t, &e), &e);
 	struct conn *c = greeted(&smtp_service_mx, false);
-	send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<bob@example.org>\r\nBDAT 2 LAST\r\n\r\n"));
+	send_to(c,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<bob@example.org>\r\nBDAT 2 LAST\r\n\r\n"));
 	conn_sim_eof(c);
 	conn_abort(c);
 	world_settle(&w);
@@ -188,8 +206,10 @@ static void a_parked_delivery_survives_its_client(void **state)
 /* Cut off at every octet: no half message is ever filed, and nothing leaks (address sanitizer). */
 static void a_client_that_vanishes_leaves_nothing_half(void **state)
 {
-	static const slice all = S("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\nSubject: x\r\n\r\ntext\r\n.\r\n");
-	static const slice bdat = S("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 3\r\na\r\nBDAT 3 LAST\r\nb\r\n");
+	static const slice all = S(
+		"MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\nSubject: x\r\n\r\ntext\r\n.\r\n");
+	static const slice bdat = S(
+		"MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 3\r\na\r\nBDAT 3 LAST\r\nb\r\n");
 	(void)state;
 	for (size_t n = 0; n < all.n; n++) {
 		struct conn *c = greeted(&smtp_service_mx, n % 2);
@@ -202,31 +222,42 @@ static void a_client_that_vanishes_leaves_nothing_half(void **state)
 
 static void bare_newlines_are_rejected_when_asked_for(void **state)
 {
-	static const slice bad[] = { S("a\nb\r\n"), S("a\rb\r\n"), S("a\r\n.\nb\r\n"), S("a\n.\r\nb\r\n"), S("a\r\r\n"), S("\n\r\n") };
+	static const slice bad[] = { S("a\nb\r\n"),	 S("a\rb\r\n"),
+				     S("a\r\n.\nb\r\n"), S("a\n.\r\nb\r\n"),
+				     S("a\r\r\n"),	 S("\n\r\n") };
 	(void)state;
 	w.config.bare_newline = SMTP_NEWLINE_REJECT;
 	struct conn *c = greeted(&smtp_service_mx, false);
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n"));
-		received_is(c, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End with CRLF.CRLF\r\n");
+		send_to(c,
+			SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n"));
+		received_is(c,
+			    "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End with CRLF.CRLF\r\n");
 		send_to(c, bad[i]);
 		received_is(c, "");
 		send_to(c, SL(".\r\n"));
 		received_is(c, "550 5.5.2 Message holds bare CR or LF\r\n");
-		send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\n"));
-		send_to(c, arena_fmt(&w.mem, "BDAT %zu LAST\r\n%.*s", bad[i].n, FMT(bad[i])));
-		received_is(c, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n550 5.5.2 Message holds bare CR or LF\r\n");
+		send_to(c,
+			SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\n"));
+		send_to(c, arena_fmt(&w.mem, "BDAT %zu LAST\r\n%.*s", bad[i].n,
+				     FMT(bad[i])));
+		received_is(
+			c,
+			"250 2.1.0 OK\r\n250 2.1.5 OK\r\n550 5.5.2 Message holds bare CR or LF\r\n");
 	}
 	assert_int_equal(world_inbox(&w, SL("ann@example.org")), 0);
-	send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\na.\r\n"));
+	send_to(c,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\na.\r\n"));
 	received_ends(c, "250 2.0.0 OK id=0000-1-1\r\n");
 }
 
 static void shutdown_says_421_and_takes_no_half_message(void **state)
 {
 	(void)state;
-	struct conn *idle = greeted(&smtp_service_mx, false), *busy = greeted(&smtp_service_mx, false);
-	send_to(busy, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n"));
+	struct conn *idle = greeted(&smtp_service_mx, false),
+		    *busy = greeted(&smtp_service_mx, false);
+	send_to(busy,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nDATA\r\n"));
 	received_is(busy, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n354 End with CRLF.CRLF\r\n");
 	send_to(busy, SL("Subject: half\r\n"));
 	worker_stop(w.workers, 1000);
@@ -250,16 +281,25 @@ static void no_250_leaves_when_the_sync_fails(void **state)
 	world_done(&w);
 	assert_non_null(mkdtemp(dir));
 	io_set_fault(fail_sync, &fails);
-	world_init(&w, &(struct kv_options){ .engine = KV_ROCKSDB, .mode = KV_COMMIT_INLINE, .dir = dir });
+	world_init(&w, &(struct kv_options){ .engine = KV_ROCKSDB,
+					     .mode = KV_COMMIT_INLINE,
+					     .dir = dir });
 	struct conn *c = greeted(&smtp_service_mx, false);
-	send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\nab\r\n"));
+	send_to(c,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\nab\r\n"));
 	received_is(c, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n250 2.0.0 OK id=0000-1-1\r\n");
 	fails = true;
-	send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\ncd\r\nNOOP\r\n"));
-	received_is(c, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n451 4.3.0 The message could not be stored, try again later\r\n250 2.0.0 OK\r\n");
+	send_to(c,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\ncd\r\nNOOP\r\n"));
+	received_is(
+		c,
+		"250 2.1.0 OK\r\n250 2.1.5 OK\r\n451 4.3.0 The message could not be stored, try again later\r\n250 2.0.0 OK\r\n");
 	fails = false; /* a failed sync is final: nothing is taken until restart */
-	send_to(c, SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\nef\r\n"));
-	received_is(c, "250 2.1.0 OK\r\n250 2.1.5 OK\r\n451 4.3.0 Temporary failure, try again later\r\n");
+	send_to(c,
+		SL("MAIL FROM:<x@y.example>\r\nRCPT TO:<ann@example.org>\r\nBDAT 4 LAST\r\nef\r\n"));
+	received_is(
+		c,
+		"250 2.1.0 OK\r\n250 2.1.5 OK\r\n451 4.3.0 Temporary failure, try again later\r\n");
 	world_done(&w);
 	io_set_fault(NULL, NULL);
 	char *const rm[] = { "rm", "-rf", dir, NULL };

@@ -35,23 +35,36 @@ static void with_names_the_protocol(void **state)
 		bool esmtp, tls, auth, utf8;
 		const char *want;
 	} rows[] = {
-		{ false, false, false, false, "SMTP" },   { true, false, false, false, "ESMTP" },
-		{ true, true, false, false, "ESMTPS" },   { true, false, true, false, "ESMTPA" },
-		{ true, true, true, false, "ESMTPSA" },   { true, false, false, true, "UTF8SMTP" },
-		{ true, true, false, true, "UTF8SMTPS" }, { true, false, true, true, "UTF8SMTPA" },
-		{ true, true, true, true, "UTF8SMTPSA" }, { false, true, false, false, "SMTP" },
+		{ false, false, false, false, "SMTP" },
+		{ true, false, false, false, "ESMTP" },
+		{ true, true, false, false, "ESMTPS" },
+		{ true, false, true, false, "ESMTPA" },
+		{ true, true, true, false, "ESMTPSA" },
+		{ true, false, false, true, "UTF8SMTP" },
+		{ true, true, false, true, "UTF8SMTPS" },
+		{ true, false, true, true, "UTF8SMTPA" },
+		{ true, true, true, true, "UTF8SMTPSA" },
+		{ false, true, false, false, "SMTP" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-		assert_string_equal(smtp_with(rows[i].esmtp, rows[i].tls, rows[i].auth, rows[i].utf8), rows[i].want);
+		assert_string_equal(smtp_with(rows[i].esmtp, rows[i].tls, rows[i].auth,
+					      rows[i].utf8),
+				    rows[i].want);
 }
 
 static void trace_lines(void **state)
 {
 	struct buf b;
-	struct smtp_trace t = { .hello = SL("client.example.com"), .peer = SL("192.0.2.1"), .hostname = SL("mail.example.org"),
-				.is_esmtp = true, .is_tls = true, .tls = SL("TLSv1.3 TLS_AES_256_GCM_SHA384"), .id = SL("3f2a-19-1"),
-				.only_recipient = SL("bob@example.org"), .time = 1767323045 };
+	struct smtp_trace t = { .hello = SL("client.example.com"),
+				.peer = SL("192.0.2.1"),
+				.hostname = SL("mail.example.org"),
+				.is_esmtp = true,
+				.is_tls = true,
+				.tls = SL("TLSv1.3 TLS_AES_256_GCM_SHA384"),
+				.id = SL("3f2a-19-1"),
+				.only_recipient = SL("bob@example.org"),
+				.time = 1767323045 };
 	(void)state;
 	buf_init(&b, 1000);
 	smtp_write_received(&b, &t);
@@ -59,8 +72,12 @@ static void trace_lines(void **state)
 	       "\tby mail.example.org with ESMTPS (TLSv1.3 TLS_AES_256_GCM_SHA384)\r\n"
 	       "\tid 3f2a-19-1 for <bob@example.org>;\r\n"
 	       "\tFri, 02 Jan 2026 03:04:05 +0000\r\n");
-	t = (struct smtp_trace){ .hello = SL(""), .peer = SL("2001:db8::1"), .hostname = SL("mail.example.org"), .id = SL("a-1"),
-				 .only_recipient = SL(""), .tls = SL("") };
+	t = (struct smtp_trace){ .hello = SL(""),
+				 .peer = SL("2001:db8::1"),
+				 .hostname = SL("mail.example.org"),
+				 .id = SL("a-1"),
+				 .only_recipient = SL(""),
+				 .tls = SL("") };
 	smtp_write_received(&b, &t);
 	is(&b, "Received: from [IPv6:2001:db8::1] ([IPv6:2001:db8::1])\r\n"
 	       "\tby mail.example.org with SMTP\r\n"
@@ -69,7 +86,8 @@ static void trace_lines(void **state)
 	smtp_write_return_path(&b, SL(""));
 	smtp_write_return_path(&b, SL("\"a b\"@c.example"));
 	smtp_write_delivered_to(&b, SL("bob@example.org"));
-	is(&b, "Return-Path: <>\r\nReturn-Path: <\"a b\"@c.example>\r\nDelivered-To: bob@example.org\r\n");
+	is(&b,
+	   "Return-Path: <>\r\nReturn-Path: <\"a b\"@c.example>\r\nDelivered-To: bob@example.org\r\n");
 	buf_done(&b);
 }
 
