@@ -127,6 +127,7 @@ struct kv_segs {
 	size_t n_idle;
 	uint64_t clock;
 	uint32_t next_no;
+	uint64_t max_bytes; /* KV_SEG_BYTES; tests make it small */
 	struct kv_seg *bulk;  /* shared by uploads in flight */
 	uint64_t bulk_end;
 	struct kv_seg *log;   /* the committer's own */

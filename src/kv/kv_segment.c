@@ -100,6 +100,7 @@ enum status kv_segs_open(struct kv_segs *s, const char *dir, struct err *e)
 	}
 	pthread_mutex_init(&s->mu, NULL);
 	s->next_no = max + 1;
+	s->max_bytes = KV_SEG_BYTES;
 	return ST_OK;
 }
 
@@ -236,7 +237,7 @@ enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out,
 	enum status st = ST_OK;
 
 	pthread_mutex_lock(&s->mu);
-	if (!s->bulk || s->bulk_end + n > KV_SEG_BYTES) {
+	if (!s->bulk || s->bulk_end + n > s->max_bytes) {
 		struct kv_seg *fresh;
 		st = seg_new(s, &fresh, e);
 		if (st == ST_OK) {
@@ -260,7 +261,7 @@ enum status kv_seg_log(struct kv_segs *s, size_t n, struct err *e)
 {
 	enum status st = ST_OK;
 
-	if (s->log && s->log_end + n <= KV_SEG_BYTES)
+	if (s->log && s->log_end + n <= s->max_bytes)
 		return ST_OK;
 	pthread_mutex_lock(&s->mu);
 	struct kv_seg *fresh;

@@ -247,6 +247,103 @@ static void a_missing_segment_is_damage_of_its_bodies_alone(void **state)
 	remove_tree(dir);
 }
 
+/* Threads that upload at once into small segments, and read each other's bodies back meanwhile. */
+enum { THREADS = 4, BODIES = 24 };
+struct crowd {
+	struct kv *kv;
+	struct stored {
+		struct blob_id id;
+		uint32_t seed;
+		size_t n;
+	} all[THREADS * BODIES];
+	_Atomic size_t ready[THREADS];
+};
+struct one {
+	struct crowd *c;
+	uint32_t number;
+};
+
+static void read_back(struct crowd *c, const struct stored *s, size_t off)
+{
+	char *p = mem_new(s->n), *got = mem_new(s->n);
+	struct err e;
+	fill(p, s->n, s->seed % 5 != 0, s->seed);
+	off %= s->n;
+	size_t n = s->n - off < 70000 ? s->n - off : 70000;
+	if (kv_blob_read(c->kv, &s->id, off, got, n, &e) != ST_OK)
+		fail_msg("read: %s", e.text);
+	assert_memory_equal(got, p + off, n);
+	mem_free(p);
+	mem_free(got);
+}
+
+static void *upload_and_read(void *arg)
+{
+	struct one *me = arg;
+	struct crowd *c = me->c;
+	char *p = mem_new(700000);
+	for (uint32_t i = 0; i < BODIES; i++) {
+		struct stored *s = &c->all[me->number * BODIES + i];
+		struct kv_txn *t;
+		struct err e;
+		s->seed = (me->number * BODIES + i) * 7919 + 1;
+		s->n = 1 + (s->seed * 2654435761u >> 8) % (i % 3 ? 690000 : 3000);
+		fill(p, s->n, s->seed % 5 != 0, s->seed);
+		struct kv_upload *u = upload(c->kv, p, s->n, 65536, &s->id);
+		assert_int_equal(kv_begin(c->kv, &me->number, 1, NULL, &t, &e), ST_OK);
+		kv_txn_blob(t, u);
+		assert_int_equal(kv_commit_wait(t, &e), ST_OK);
+		c->ready[me->number] = i + 1;
+		uint32_t other = s->seed % THREADS;
+		if (c->ready[other])
+			read_back(c, &c->all[other * BODIES + i % c->ready[other]],
+				  s->seed);
+	}
+	mem_free(p);
+	return NULL;
+}
+
+static void crowd_uploads(enum kv_engine_kind engine)
+{
+	struct crowd *c = mem_new(sizeof(*c));
+	struct one who[THREADS];
+	pthread_t th[THREADS];
+	char dir[64];
+	temp_dir(dir);
+	c->kv = open_kv(engine, KV_COMMIT_THREAD, dir);
+	c->kv->segs.max_bytes = 100000; /* more segments than descriptors are kept */
+	for (uint32_t i = 0; i < THREADS; i++) {
+		who[i] = (struct one){ c, i };
+		assert_int_equal(pthread_create(&th[i], NULL, upload_and_read, &who[i]),
+				 0);
+	}
+	for (int i = 0; i < THREADS; i++)
+		pthread_join(th[i], NULL);
+	if (engine == KV_ROCKSDB) {
+		assert_true(c->kv->segs.next_no > KV_SEGS_OPEN);
+		kv_close(c->kv);
+		c->kv = open_kv(engine, KV_COMMIT_THREAD, dir);
+	}
+	for (size_t i = 0; i < THREADS * BODIES; i++)
+		read_back(c, &c->all[i], i * 1000);
+	assert_true(c->kv->segs.n_idle <= KV_SEGS_OPEN || engine == KV_MEMORY);
+	kv_close(c->kv);
+	remove_tree(dir);
+	mem_free(c);
+}
+
+static void a_crowd_uploads_and_reads_in_memory(void **state)
+{
+	(void)state;
+	crowd_uploads(KV_MEMORY);
+}
+
+static void a_crowd_uploads_and_reads_on_disk(void **state)
+{
+	(void)state;
+	crowd_uploads(KV_ROCKSDB);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -257,6 +354,8 @@ int main(void)
 		cmocka_unit_test(unfinished_and_abandoned_uploads_leave_nothing),
 		cmocka_unit_test(damage_is_detected_and_confined),
 		cmocka_unit_test(a_missing_segment_is_damage_of_its_bodies_alone),
+		cmocka_unit_test(a_crowd_uploads_and_reads_in_memory),
+		cmocka_unit_test(a_crowd_uploads_and_reads_on_disk),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -204,6 +204,102 @@ static void threads_count_under_locks_without_losing_one(void **state)
 	kv_close(shared);
 }
 
+/* The same with parked callers that change their mind at any moment: after kv_unpark nobody wakes them. */
+struct guest {
+	struct parked p;
+	pthread_mutex_t mu;
+	pthread_cond_t cond;
+	bool awake, gone;
+	uint32_t seed;
+	unsigned taken, left;
+};
+static unsigned inside[LOCKS]; /* each under its lock */
+
+static void rouse(struct parked *p)
+{
+	struct guest *g = (struct guest *)p;
+	pthread_mutex_lock(&g->mu);
+	if (g->gone || g->awake)
+		abort(); /* woken twice, or after it has left */
+	g->awake = true;
+	pthread_cond_signal(&g->cond);
+	pthread_mutex_unlock(&g->mu);
+}
+
+static void leave(struct guest *g)
+{
+	kv_unpark(shared, &g->p);
+	pthread_mutex_lock(&g->mu);
+	g->gone = true;
+	pthread_mutex_unlock(&g->mu);
+	g->left++;
+}
+
+static void *visit(void *arg)
+{
+	struct guest *g = arg;
+	for (int i = 0; i < ROUNDS * 2; i++) {
+		uint32_t ids[LOCKS];
+		size_t n = 0;
+		struct kv_txn *t;
+		struct err e;
+		g->seed = g->seed * 1664525u + 1013904223u;
+		for (uint32_t id = 0; id < LOCKS; id++)
+			if (g->seed >> (8 + 2 * id) & 1)
+				ids[n++] = id;
+		pthread_mutex_lock(&g->mu);
+		g->gone = g->awake = false;
+		pthread_mutex_unlock(&g->mu);
+		if (kv_begin(shared, ids, n, &g->p, &t, &e) == ST_WAIT) {
+			if (g->seed >> 28 < 4) {
+				leave(g);
+				continue;
+			}
+			pthread_mutex_lock(&g->mu);
+			while (!g->awake)
+				pthread_cond_wait(&g->cond, &g->mu);
+			pthread_mutex_unlock(&g->mu);
+			if (g->seed >> 28 < 6) {
+				leave(g);
+				continue;
+			}
+			if (kv_begin(shared, ids, n, &g->p, &t, &e) != ST_OK)
+				abort(); /* woken means granted */
+		}
+		for (size_t k = 0; k < n; k++)
+			if (inside[ids[k]]++ != 0)
+				abort();
+		for (size_t k = 0; k < n; k++)
+			inside[ids[k]]--;
+		g->taken++;
+		kv_abort(t);
+	}
+	return NULL;
+}
+
+static void parked_callers_come_and_go_without_a_lost_wake_up(void **state)
+{
+	(void)state;
+	static struct guest g[THREADS];
+	pthread_t th[THREADS];
+	unsigned taken = 0, left = 0;
+	shared = open_kv(KV_MEMORY, KV_COMMIT_MANUAL, NULL);
+	for (uint32_t i = 0; i < THREADS; i++) {
+		g[i] = (struct guest){ .p = { .wake = rouse }, .seed = i * 99 + 5 };
+		pthread_mutex_init(&g[i].mu, NULL);
+		pthread_cond_init(&g[i].cond, NULL);
+		assert_int_equal(pthread_create(&th[i], NULL, visit, &g[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(th[i], NULL);
+		taken += g[i].taken;
+		left += g[i].left;
+	}
+	assert_int_equal(taken + left, THREADS * ROUNDS * 2);
+	assert_true(taken > 0);
+	kv_close(shared); /* asserts that no lock is left behind */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +308,7 @@ int main(void)
 		cmocka_unit_test(a_waiter_can_leave_at_any_time),
 		cmocka_unit_test(a_stopped_store_lets_nobody_begin),
 		cmocka_unit_test(threads_count_under_locks_without_losing_one),
+		cmocka_unit_test(parked_callers_come_and_go_without_a_lost_wake_up),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
