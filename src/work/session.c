@@ -132,7 +132,7 @@ static void ran(struct driver *d)
 	d->key = d->s->key;
 	d->timeout_ms = d->s->timeout_ms;
 	if (d->step == STEP_WAIT) {
-		out_done(&d->out); /* nothing may have been written */
+		answers_emit(d, &d->out);
 		d->state = D_WAIT;
 		if (d->woken) {
 			d->woken = false;

@@ -29,7 +29,7 @@ enum step { /* what run() says */
 	STEP_MORE,        /* LIMIT_OUT_STEP reached: run() again when the socket has drained */
 	STEP_COMMIT,      /* the answer is complete; send it when the ticket's commit is durable */
 	STEP_COMMIT_MORE, /* the same for a part of the answer; run() again at once */
-	STEP_WAIT,        /* parked (session_park): nothing may have been written to o; run() again when woken */
+	STEP_WAIT,        /* parked (session_park); run() again when woken. What is in o goes out now */
 	STEP_TLS,         /* write the answer, then handshake; input that came in the clear closes the connection */
 	STEP_CLOSE        /* write the answer, then close */
 };

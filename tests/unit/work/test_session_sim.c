@@ -304,6 +304,12 @@ static void delays_and_parking_hold_no_worker(void **state)
 	f->toy.parked[0]->wake(f->toy.parked[0]);
 	worker_step(f->w);
 	expect(other, "= w\r\n");
+	conn_sim_send(other, SL("wait loud\r\n"));
+	worker_step(f->w);
+	expect(other, "parked\r\n");
+	f->toy.parked[1]->wake(f->toy.parked[1]);
+	worker_step(f->w);
+	expect(other, "= loud\r\n");
 	stop(f);
 }
 

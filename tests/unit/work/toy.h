@@ -243,6 +243,8 @@ static inline enum step toy_run(struct session *ss, struct out *o)
 	}
 	if (slice_eq(cmd, SL("wait")) && !s->parked) {
 		s->parked = true;
+		if (slice_eq(slice_str(s->arg), SL("loud")))
+			out_adds(o, "parked\r\n");
 		pthread_mutex_lock(&s->toy->lock);
 		s->toy->parked[s->toy->n_parked++] = session_park(ss);
 		pthread_mutex_unlock(&s->toy->lock);
