@@ -28,7 +28,8 @@ enum step_kind {
 	T_DELIVER,
 	T_DISABLE,
 	T_ENABLE,
-	T_PASSWD
+	T_PASSWD,
+	T_FAIL
 };
 struct peer_options {
 	slice service, addr;
@@ -95,6 +96,7 @@ void world_settle(struct world *w);		 /* until nothing is left to do */
 void world_advance(struct world *w, int64_t us); /* timers fire in order */
 bool world_deliver(struct world *w, const struct tstep *t, struct err *e);
 bool world_account(struct world *w, const struct tstep *t, struct err *e);
+bool world_fail(struct world *w, slice how); /* the next commit does not reach the disk */
 struct conn *world_connect(struct world *w, const struct peer_options *o);
 
 /* Runs d in every way; false and one report on stderr at the first that does not hold.

@@ -254,7 +254,8 @@ static bool word_line(struct parser *p, slice line)
 		{ S("quiet"), T_QUIET, false },	   { S("window"), T_WINDOW, true },
 		{ S("deliver"), T_DELIVER, true }, { S("disable"), T_DISABLE, true },
 		{ S("enable"), T_ENABLE, true },   { S("passwd"), T_PASSWD, true },
-		{ S("+time"), T_TIME, true },	   { S("open"), T_OPEN, true },
+		{ S("fail"), T_FAIL, true },	   { S("+time"), T_TIME, true },
+		{ S("open"), T_OPEN, true },
 	};
 	slice rest = line, word = slice_cut(&rest, ' ');
 	unsigned conn;

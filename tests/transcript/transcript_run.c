@@ -8,10 +8,10 @@
 #define CUTS_FRONT 160 /* lines up to twice as long are cut everywhere */
 #define CUTS_BACK  160
 
-enum how { WHOLE, BY_LINE, BY_BYTE, CUT_FRONT, CUT_BACK };
+enum how { WHOLE, BY_LINE, BY_BYTE, CUT_FRONT, CUT_BACK, HANG_UP };
 struct mode {
 	enum how how;
-	size_t at; /* CUT_*: octets in the first or last piece */
+	size_t at; /* CUT_*: octets in the first or last piece; HANG_UP: client lines sent */
 };
 
 struct run {
@@ -24,6 +24,8 @@ struct run {
 	bool skip[CONNS];
 	size_t longest; /* client line, for the cuts */
 	bool silent;	/* a dialogue that is to fail says nothing */
+	size_t sent;	/* client lines */
+	bool hung_up;
 	bool failed;
 };
 
@@ -48,8 +50,12 @@ static void show(const char *what, slice s)
 static void fail(struct run *r, const struct tstep *t, const char *what, slice want,
 		 slice got)
 {
-	static const char *const names[] = { "whole", "by line", "byte by byte",
-					     "cut from the front", "cut from the back" };
+	static const char *const names[] = { "whole",
+					     "by line",
+					     "byte by byte",
+					     "cut from the front",
+					     "cut from the back",
+					     "hanging up" };
 
 	if (!r->silent) {
 		fprintf(stderr, "%s:%u: %s (%s", r->d->file, t ? t->line : r->d->line,
@@ -86,14 +92,30 @@ static void push(struct run *r, struct conn *c, slice bytes)
 	world_settle(&r->w);
 }
 
+/* HAZARDS 15: the client goes away at any moment, with anything under way; or closes its side. */
+static void hang_up(struct run *r, struct conn *c)
+{
+	if (r->mode.at % 2)
+		conn_abort(c);
+	else
+		conn_sim_eof(c);
+	world_settle(&r->w);
+}
+
 /* One line, or many that stand together, the way the mode says. */
 static void send_bytes(struct run *r, struct conn *c, slice bytes)
 {
 	size_t first = bytes.n;
 
+	r->sent++;
 	switch (r->mode.how) {
 	case WHOLE:
 	case BY_LINE:
+		break;
+	case HANG_UP:
+		r->hung_up = r->sent > r->mode.at;
+		if (r->hung_up)
+			first = bytes.n / 2;
 		break;
 	case BY_BYTE:
 		for (size_t i = 0; i < bytes.n; i++)
@@ -107,7 +129,10 @@ static void send_bytes(struct run *r, struct conn *c, slice bytes)
 		break;
 	}
 	push(r, c, slice_sub(bytes, 0, first));
-	push(r, c, slice_from(bytes, first));
+	if (r->hung_up)
+		hang_up(r, c);
+	else
+		push(r, c, slice_from(bytes, first));
 }
 
 static void step_client(struct run *r, const struct tstep *t, const struct tstep *next)
@@ -250,6 +275,10 @@ static void step_do(struct run *r, const struct tstep *t, const struct tstep *ne
 		if (!world_deliver(&r->w, t, &e))
 			fail(r, t, "not delivered", SL(""), slice_str(e.text));
 		return;
+	case T_FAIL:
+		if (!world_fail(&r->w, t->text))
+			fail(r, t, "no such failure", SL(""), t->text);
+		return;
 	case T_DISABLE:
 	case T_ENABLE:
 	case T_PASSWD:
@@ -267,6 +296,15 @@ static void at_end(struct run *r)
 			     conn_sim_received(r->conn[i]));
 }
 
+/* Nobody says anything any more: within an hour the server lets go of all. */
+static void all_closed(struct run *r)
+{
+	world_advance(&r->w, 3600ll * 1000000);
+	for (unsigned i = 1; i < CONNS && !r->failed; i++)
+		if (r->conn[i] && !conn_sim_is_closed(r->conn[i]))
+			fail(r, NULL, "open an hour later", SL(""), SL(""));
+}
+
 static bool run_once(const struct dialogue *d, struct mode mode, bool silent,
 		     size_t *longest)
 {
@@ -275,9 +313,12 @@ static bool run_once(const struct dialogue *d, struct mode mode, bool silent,
 	world_init(&r.w);
 	for (unsigned i = 0; i < CONNS; i++)
 		buf_init(&r.pending[i], 64u << 20);
-	for (size_t i = 0; i < d->n && !r.failed; i++)
+	for (size_t i = 0; i < d->n && !r.failed && !r.hung_up; i++)
 		step_do(&r, &d->steps[i], i + 1 < d->n ? &d->steps[i + 1] : NULL);
-	at_end(&r);
+	if (r.hung_up)
+		all_closed(&r);
+	else
+		at_end(&r);
 	for (unsigned i = 0; i < CONNS; i++)
 		buf_done(&r.pending[i]);
 	world_done(&r.w);
@@ -288,7 +329,7 @@ static bool run_once(const struct dialogue *d, struct mode mode, bool silent,
 
 bool transcript_run(const struct dialogue *d, size_t *runs)
 {
-	size_t longest = 0;
+	size_t longest = 0, lines = 0;
 	bool ok = run_once(d, (struct mode){ WHOLE, 0 }, d->fails, &longest);
 
 	++*runs;
@@ -312,6 +353,12 @@ bool transcript_run(const struct dialogue *d, size_t *runs)
 			ok = run_once(d, (struct mode){ how, at }, false, NULL);
 			++*runs;
 		}
+	}
+	for (size_t i = 0; i < d->n; i++)
+		lines += d->steps[i].kind == T_CLIENT || d->steps[i].kind == T_CLIENT_RAW;
+	for (size_t at = 0; ok && at < lines; at++) {
+		ok = run_once(d, (struct mode){ HANG_UP, at }, false, NULL);
+		++*runs;
 	}
 	return ok;
 }

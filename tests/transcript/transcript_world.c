@@ -2,7 +2,8 @@
  * everything in one thread. */
 #include "transcript.h"
 #include "auth/auth.h"
-#include "kv/kv.h"
+#include "kv/kv_engine.h"
+#include "kv/kv_internal.h"
 #include "net/conn.h"
 #include "store/store.h"
 #include "work/session.h"
@@ -155,6 +156,24 @@ bool world_account(struct world *w, const struct tstep *t, struct err *e)
 			       ST_OK;
 	return store_account_set_disabled(w->store, address, t->kind == T_DISABLE, e) ==
 	       ST_OK;
+}
+
+bool world_fail(struct world *w, slice how)
+{
+	static const struct {
+		slice name;
+		enum err_code code;
+	} ways[] = { { S("disk-full"), ERR_DISK_FULL },
+		     { S("io"), ERR_IO },
+		     { S("sync"), ERR_STOPPED } };
+
+	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+		if (!slice_eq(how, ways[i].name))
+			continue;
+		kv_memory_fail(w->kv->en, 1, ways[i].code);
+		return true;
+	}
+	return false;
 }
 
 struct conn *world_connect(struct world *w, const struct peer_options *o)
