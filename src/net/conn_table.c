@@ -8,13 +8,17 @@ enum { POOLED = 3 };
 static const uint32_t class_size[POOLED] = { 4 << 10, 16 << 10, 64 << 10 };
 static const uint32_t class_keep[POOLED] = { 256, 64, 32 };
 
-/* What a loop keeps for its connections. */
+/* A buffer nobody uses begins with the next one. */
+struct spare {
+	struct spare *next;
+};
+
 struct conn_table {
 	struct loop *loop;
 	struct conn **slots;
 	uint32_t *gens, *unused;
 	uint32_t n, cap, n_unused;
-	char *pool[POOLED]; /* chains: a free buffer begins with the next one */
+	struct spare *pool[POOLED];
 	uint32_t pooled[POOLED];
 	char *gather;
 };
@@ -36,9 +40,9 @@ static void table_done(void *p)
 			conn_destroy(t->slots[i]);
 	for (i = 0; i < POOLED; i++) {
 		while (t->pool[i]) {
-			char *b = t->pool[i];
+			struct spare *b = t->pool[i];
 
-			memcpy(&t->pool[i], b, sizeof(char *));
+			t->pool[i] = b->next;
 			mem_free(b);
 		}
 	}
@@ -111,14 +115,14 @@ char *conn_gather(struct loop *l)
 static char *in_take(struct conn *c, uint32_t class)
 {
 	struct conn_table *t = table_of(c->loop);
-	char *b = t->pool[class];
+	struct spare *b = t->pool[class];
 
 	c->in_cap = class_size[class];
 	if (!b)
 		return mem_grow(NULL, class_size[class], 1);
-	memcpy(&t->pool[class], b, sizeof(char *));
+	t->pool[class] = b->next;
 	t->pooled[class]--;
-	return b;
+	return (char *)b;
 }
 
 static void in_give(struct conn *c, char *b, uint32_t cap)
@@ -128,8 +132,10 @@ static void in_give(struct conn *c, char *b, uint32_t cap)
 
 	for (i = 0; i < POOLED; i++) {
 		if (cap == class_size[i] && t->pooled[i] < class_keep[i]) {
-			memcpy(b, &t->pool[i], sizeof(char *));
-			t->pool[i] = b;
+			struct spare *x = (struct spare *)(void *)b;
+
+			x->next = t->pool[i];
+			t->pool[i] = x;
 			t->pooled[i]++;
 			return;
 		}

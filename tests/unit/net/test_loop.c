@@ -169,7 +169,9 @@ static void a_watch_is_quiet_while_unwanted(void **state)
 	int sv[2];
 
 	(void)state;
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, sv), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+				    0, sv),
+			 0);
 	clock_init_real(&clock);
 	p.l = loop_new(&clock);
 	p.began = loop_mono_ms(p.l);

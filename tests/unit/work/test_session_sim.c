@@ -2,6 +2,8 @@
 #include "toy.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "net/conn_priv.h"
+#include "work/driver.h"
 
 struct fixture {
 	struct toy toy;
@@ -433,6 +435,20 @@ static void bodies_come_in_pieces_of_any_size(void **state)
 	stop(f);
 }
 
+static void an_idle_connection_is_small(void **state)
+{
+	struct fixture *f = start(false);
+
+	(void)state;
+	say(f, "slow a\r\nblob 100000\r\necho b\r\n");
+	/* what is on the heap besides: the loop's event, about 170 octets */
+	assert_true(sizeof(struct conn) + sizeof(struct driver) <= 1280);
+	assert_null(f->c->in); /* and no buffers */
+	assert_null(f->c->out.head);
+	assert_null(((struct driver *)conn_owner(f->c))->s->arena.head);
+	stop(f);
+}
+
 static void who_and_kick(void **state)
 {
 	struct fixture *f = start(false);
@@ -532,6 +548,7 @@ int main(void)
 		cmocka_unit_test(wakes_reach_the_session_and_are_merged),
 		cmocka_unit_test(too_long_a_line_ends_the_connection),
 		cmocka_unit_test(bodies_come_in_pieces_of_any_size),
+		cmocka_unit_test(an_idle_connection_is_small),
 		cmocka_unit_test(who_and_kick),
 		cmocka_unit_test(a_net_has_a_limit_before_login_and_in_all),
 		cmocka_unit_test(a_net_has_a_rate),
