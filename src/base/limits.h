@@ -80,4 +80,6 @@
 #define LIMIT_KEY                1000
 #define LIMIT_VALUE              (90u << 10)
 #define LIMIT_TXN                (64u << 20)
+#define LIMIT_TRACE              (32u << 10) /* trace lines in front of one message */
+#define LIMIT_CHANGE_LOG         50000       /* transactions an account's change log goes back */
 #define LIMIT_ACCOUNTS           10000000

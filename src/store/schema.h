@@ -24,6 +24,7 @@
  *	A acct k bit            keyword
  *	X acct x mbox uid       expunged, until no view shows it: then the sweep takes the email with it
  *	X acct f mbox           deleted mailbox whose messages are still to be cleared
+ *	X acct l                the change log has grown beyond what is kept
  *	X acct z                removed account, likewise
  *	r hash acct email       one reference a use of a blob; acct 0: queue entry, SCHEMA_HANDOFF: hand-off
  *	q id, Q due id          outbound queue: entry; order of work
@@ -77,6 +78,7 @@ struct skey key_log(uint32_t account, uint64_t modseq, uint8_t part);
 struct skey key_keyword(uint32_t account, uint8_t bit);
 struct skey key_gone(uint32_t account, uint32_t mbox, uint32_t uid);
 struct skey key_gone_mbox(uint32_t account, uint32_t mbox);
+struct skey key_gone_log(uint32_t account);
 struct skey key_gone_account(uint32_t account);
 struct skey key_gone_prefix(void);
 struct skey key_reference(const struct blob_id *blob, uint32_t account, uint64_t email);

@@ -246,6 +246,11 @@ struct skey key_gone_mbox(uint32_t account, uint32_t mbox)
 	return k;
 }
 
+struct skey key_gone_log(uint32_t account)
+{
+	return key_gone_type(account, 'l');
+}
+
 struct skey key_gone_account(uint32_t account)
 {
 	return key_gone_type(account, 'z');

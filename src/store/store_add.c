@@ -2,7 +2,7 @@
 #include "store/store_int.h"
 
 #define EMAIL_ID_BITS 48 /* below the epoch */
-#define PREFIX_MAX    (32u << 10)
+#define LIMIT_TRACE    (32u << 10)
 
 uint64_t txn_email_id(struct store_txn *t, struct txn_account *ta)
 {
@@ -71,7 +71,7 @@ enum status add_message(struct store_txn *t, const struct message_source *src,
 		st = txn_mbox(t, ta, where->mbox, &m, e);
 	if (st != ST_OK)
 		return st;
-	if (where->prefix.n > PREFIX_MAX)
+	if (where->prefix.n > LIMIT_TRACE)
 		return err_set(e, ERR_LIMIT, "the trace fields are too long");
 	if (m->row.uidnext == UINT32_MAX)
 		return err_set(e, ERR_LIMIT, "the mailbox has given out all UIDs");

@@ -21,7 +21,7 @@ static bool take_gone(void *ctx, slice key, slice value)
 
 	(void)value;
 	g.type = (char)rd_u8(&r);
-	if (g.type != 'z')
+	if (g.type == 'f' || g.type == 'x')
 		g.mbox = rd_u32(&r);
 	if (g.type == 'x')
 		g.uid = rd_u32(&r);
@@ -29,6 +29,20 @@ static bool take_gone(void *ctx, slice key, slice value)
 		return false; /* one account at a time */
 	l->at[l->n++] = g;
 	return true;
+}
+
+static struct skey gone_key(const struct gone_key *g)
+{
+	switch (g->type) {
+	case 'x':
+		return key_gone(g->account, g->mbox, g->uid);
+	case 'f':
+		return key_gone_mbox(g->account, g->mbox);
+	case 'l':
+		return key_gone_log(g->account);
+	default:
+		return key_gone_account(g->account);
+	}
 }
 
 /* --- expunged messages -------------------------------------------------------------- */
@@ -153,6 +167,63 @@ static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t 
 	return ST_OK;
 }
 
+/* --- change logs --------------------------------------------------------------------- */
+struct prune_scan {
+	struct store_txn *t;
+	size_t n;
+	uint64_t last;
+};
+
+static bool take_log_row(void *ctx, slice key, slice value)
+{
+	struct prune_scan *p = ctx;
+	struct rd r = rd_init(slice_from(key, 6));
+	uint64_t modseq = rd_u64(&r);
+
+	(void)value;
+	if (p->n >= SWEEP_BATCH && modseq != p->last) /* never half of a transaction */
+		return false;
+	p->last = modseq;
+	p->n++;
+	txn_del(p->t, key);
+	return true;
+}
+
+/* What is older than LIMIT_CHANGE_LOG goes; the floor tells who asks for it (RFC 7162 5.1). */
+static enum status sweep_log(struct sweep *w, struct store_txn *t, struct err *e)
+{
+	struct txn_account *ta;
+	struct prune_scan p = { .t = t };
+	struct skey gone = key_gone_log(w->account);
+	enum status st = txn_account(t, w->account, &ta, e);
+
+	if (st == err_status(ERR_NO_ACCOUNT) || (st == ST_OK && ta->hot->row.modseq < LIMIT_CHANGE_LOG)) {
+		txn_del(t, skey_slice(&gone));
+		w->done++;
+		return ST_OK;
+	}
+	if (st != ST_OK)
+		return st;
+	uint64_t floor = ta->hot->row.modseq - LIMIT_CHANGE_LOG;
+	struct skey from = key_log(w->account, ta->hot->row.log_floor, 0);
+	struct skey to = key_log(w->account, floor + 1, 0);
+	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
+
+	st = kv_scan(w->s->kv, t->kt, &r, take_log_row, &p, e);
+	if (st != ST_OK)
+		return st;
+	if (p.n < SWEEP_BATCH) {
+		txn_del(t, skey_slice(&gone));
+		p.last = floor;
+	}
+	if (p.last > ta->hot->row.log_floor) {
+		ta->hot->row.log_floor = p.last;
+		ta->hot->dirty = true;
+	}
+	w->done += p.n + 1;
+	return ST_OK;
+}
+
 /* --- removed accounts --------------------------------------------------------------- */
 struct purge_scan {
 	struct store_txn *t;
@@ -271,6 +342,13 @@ static enum status sweep_one(struct sweep *w, struct store_txn *t,
 			return st;
 		first_x = i + 1;
 	}
+	if (first_x < n && at[first_x].type == 'l') {
+		enum status st = sweep_log(w, t, e);
+
+		if (st != ST_OK || w->done >= SWEEP_BATCH)
+			return st;
+		first_x++;
+	}
 	return sweep_messages(w, t, at + first_x, n - first_x, e);
 }
 
@@ -297,9 +375,7 @@ static enum status sweep_batch(struct store *s, const struct gone_key *at, size_
 /* Where the scan goes on: behind this account, or behind the last row of it that stays. */
 static struct skey next_key(const struct gone_key *last, bool same_account)
 {
-	struct skey k = last->type == 'x' ? key_gone(last->account, last->mbox, last->uid)
-			: last->type == 'f' ? key_gone_mbox(last->account, last->mbox)
-					    : key_gone_account(last->account);
+	struct skey k = gone_key(last);
 
 	if (!same_account)
 		k.n = 5; /* prefix of the account */

@@ -333,6 +333,7 @@ static void log_row(struct store_txn *t, struct txn_account *ta, uint8_t *part,
 	row_log_start(b);
 }
 
+#define LOG_MARK 1000u   /* how often the sweep is told that the log has grown */
 #define LOG_PIECE 4096u /* uids: ≤ 40 KB however they lie */
 
 static void log_write(struct store_txn *t, struct txn_account *ta)
@@ -404,6 +405,12 @@ static void account_write(struct store_txn *t, struct txn_account *ta)
 	}
 	if (ta->log)
 		log_write(t, ta);
+	if (ta->modseq && ta->modseq % LOG_MARK == 0 &&
+	    ta->modseq - h->row.log_floor > LIMIT_CHANGE_LOG) {
+		struct skey k = key_gone_log(ta->id);
+
+		txn_put_empty(t, skey_slice(&k));
+	}
 }
 
 static void txn_write(struct store_txn *t)

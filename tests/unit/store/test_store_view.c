@@ -209,6 +209,81 @@ static void test_a_history_longer_than_the_mailbox_is_found_by_its_rows(void **s
 	store_view_unref(b->s, now);
 }
 
+static bool count_any(void *ctx, slice key, slice value)
+{
+	(void)key;
+	(void)value;
+	++*(size_t *)ctx;
+	return true;
+}
+
+static size_t log_rows(struct bench *b)
+{
+	struct skey from = key_account_type(b->alice, 'l'), to = from;
+	size_t n = 0;
+
+	skey_next_prefix(&to);
+	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
+
+	OK(kv_scan(b->kv, NULL, &r, count_any, &n, &e));
+	return n;
+}
+
+/* As if the account had seen that many changes. */
+static void age(struct bench *b, uint64_t modseq)
+{
+	struct kv_txn *t;
+	struct row_account acct;
+	slice row;
+	AUTO_BUF out;
+	struct skey k = key_account(b->alice);
+
+	buf_init(&out, 4096);
+	OK(kv_begin(b->kv, &b->alice, 1, NULL, &t, &e));
+	OK(kv_get(b->kv, t, skey_slice(&k), &b->a, &row, &e));
+	assert_true(row_account_read(row, &acct));
+	acct.modseq = modseq;
+	row_account_write(&out, &acct);
+	kv_put(t, skey_slice(&k), buf_slice(&out));
+	OK(kv_commit_wait(t, &e));
+	bench_reopen(b);
+}
+
+static void test_an_old_change_log_is_pruned_and_changes_are_still_found(void **state)
+{
+	struct bench *b = *state;
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX");
+	struct store_changes c;
+	size_t done, kept;
+
+	for (int i = 0; i < 700; i++)
+		fill(b, 1);
+	age(b, LIMIT_CHANGE_LOG + 10997);
+	const struct store_view *old = open_view(b, inbox);
+
+	for (int i = 0; i < 2; i++) {
+		expunge(b, inbox, 5 + (uint32_t)i);
+		kept = log_rows(b);
+		OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+		assert_int_equal(log_rows(b), kept); /* not worth it yet */
+	}
+	flag(b, inbox, 9); /* the mark */
+	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+	assert_int_equal(log_rows(b), 3);
+	fill(b, 1);
+	const struct store_view *now = open_view(b, inbox);
+
+	assert_int_equal(now->n, 699);
+	OK(store_changes_between(b->s, old, now, &b->a, &c, &e));
+	assert_int_equal(c.expunged.n, 2);
+	assert_int_equal(c.added.n, 1);
+	assert_int_equal(c.changed.n, 1);
+	store_view_unref(b->s, old);
+	store_view_unref(b->s, now);
+	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+	assert_int_equal(done, 2);
+}
+
 static void test_a_publication_is_read_once_for_all_sessions(void **state)
 {
 	struct bench *b = *state;
@@ -342,6 +417,7 @@ int main(void)
 		TEST(test_a_message_moved_and_expunged_there_is_still_read_from_the_old_view),
 		TEST(test_the_mail_of_a_deleted_mailbox_stays_while_a_view_shows_it),
 		TEST(test_a_history_longer_than_the_mailbox_is_found_by_its_rows),
+		TEST(test_an_old_change_log_is_pruned_and_changes_are_still_found),
 		TEST(test_a_publication_is_read_once_for_all_sessions),
 		TEST(test_watchers_hear_of_their_mailbox_and_account_after_the_commit),
 		cmocka_unit_test_setup_teardown(test_what_is_not_durable_is_not_seen_and_not_published,
