@@ -19,6 +19,22 @@ static struct imap_fetch_item *add(struct imap_parse *p, struct imap_fetch *f,
 	return it;
 }
 
+/* header-fld-name = astring ; RFC 5322 3.6.8: printable ASCII. It is echoed: no line end may be in it (DESIGN P6). */
+static bool parse_field_name(struct imap_parse *p, slice *out)
+{
+	size_t at = p->at;
+
+	if (!imap_parse_astring(p, out))
+		return false;
+	for (size_t i = 0; i < out->n; i++) {
+		if ((unsigned char)out->p[i] >= 0x20 && (unsigned char)out->p[i] < 0x7f)
+			continue;
+		p->at = at;
+		return imap_parse_fail(p, "a header field's name expected");
+	}
+	return true;
+}
+
 /* header-list = "(" header-fld-name *(SP header-fld-name) ")" */
 static bool parse_header_list(struct imap_parse *p, struct imap_section *s)
 {
@@ -29,7 +45,7 @@ static bool parse_header_list(struct imap_parse *p, struct imap_section *s)
 	do {
 		slice name;
 
-		if (!imap_parse_astring(p, &name))
+		if (!parse_field_name(p, &name))
 			return false;
 		if (s->n_fields == cap) {
 			slice *more = arena_array(p->a, cap ? cap * 2 : 4, sizeof(*more));
@@ -199,27 +215,15 @@ static void write_field_name(struct buf *b, slice name)
 
 	for (size_t i = 0; atom && i < name.n; i++)
 		atom = imap_is_astring_char(name.p[i]);
-	if (atom) {
-		buf_add(b, name);
-		return;
-	}
-	for (size_t i = 0; i < name.n; i++) {
-		if (name.p[i] == '\r' || name.p[i] == '\n' ||
-		    (unsigned char)name.p[i] >= 0x80) {
-			buf_addc(b, '{');
-			buf_addu(b, name.n);
-			buf_adds(b, "}\r\n");
-			buf_add(b, name);
-			return;
-		}
-	}
-	buf_addc(b, '"');
+	if (!atom)
+		buf_addc(b, '"');
 	for (size_t i = 0; i < name.n; i++) {
 		if (name.p[i] == '"' || name.p[i] == '\\')
 			buf_addc(b, '\\');
 		buf_addc(b, name.p[i]);
 	}
-	buf_addc(b, '"');
+	if (!atom)
+		buf_addc(b, '"');
 }
 
 void imap_section_write(struct buf *b, const struct imap_section *s)
