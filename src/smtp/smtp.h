@@ -1,11 +1,14 @@
 #pragma once
-/* smtp.h — the SMTP server: port 25 (mail for our domains, never a relay) and submission (587, 465).
+/* smtp.h — the SMTP server: port 25 (mail for our domains, never a relay) and
+ * submission (587, 465).
  *
- * RFC 5321 (SMTP), 6409 (submission), 3207 (STARTTLS), 4954 (AUTH), 1870 (SIZE), 2034 (enhanced codes), 2920
- * (PIPELINING), 3030 (CHUNKING), 6152 (8BITMIME), 6531 (SMTPUTF8); which rule is tested where: docs/rfc/smtp.md.
+ * RFC 5321 (SMTP), 6409 (submission), 3207 (STARTTLS), 4954 (AUTH), 1870 (SIZE), 2034
+ * (enhanced codes), 2920 (PIPELINING), 3030 (CHUNKING), 6152 (8BITMIME), 6531
+ * (SMTPUTF8); which rule is tested where: docs/rfc/smtp.md.
  *
- * The two services are driven by work/session.h; their svc_ctx is a struct smtp_ctx. It and its config live as long as
- * the listeners, are never written after the first listener was opened, and may be shared by all of them. */
+ * The two services are driven by work/session.h; their svc_ctx is a struct smtp_ctx.
+ * It and its config live as long as the listeners, are never written after the first
+ * listener was opened, and may be shared by all of them. */
 #include "base/slice.h"
 #include "work/session.h"
 

@@ -26,7 +26,8 @@ static enum smtp_act run_helo(struct smtp_session *ss, struct smtp_cmd *c)
 	return SMTP_NEXT;
 }
 
-/* What is announced is what holds now: STARTTLS only before TLS (RFC 3207 4.2), AUTH only under it and on submission. */
+/* What is announced is what holds now: STARTTLS only before TLS (RFC 3207 4.2), AUTH
+ * only under it and on submission. */
 static enum smtp_act run_ehlo(struct smtp_session *ss, struct smtp_cmd *c)
 {
 	struct buf *b = &ss->held;

@@ -1,4 +1,5 @@
-/* smtp_cmd_mail.c — MAIL and RCPT: who may send what to whom.  RFC 5321 4.1.1.2, 4.1.1.3; RFC 6409 4.3, 6.1. */
+/* smtp_cmd_mail.c — MAIL and RCPT: who may send what to whom.  RFC 5321 4.1.1.2,
+ * 4.1.1.3; RFC 6409 4.3, 6.1. */
 #include "base/cleanup.h"
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_write.h"

@@ -1,4 +1,5 @@
-/* smtp_cmd_misc.c — the commands without much to them: RSET, NOOP, HELP, VRFY, EXPN, QUIT, STARTTLS. */
+/* smtp_cmd_misc.c — the commands without much to them: RSET, NOOP, HELP, VRFY, EXPN,
+ * QUIT, STARTTLS. */
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_write.h"
 
@@ -54,7 +55,8 @@ const struct smtp_cmd_def smtp_cmd_help = {
 	.rfc = "RFC 5321 4.1.1.8",
 };
 
-/* vrfy = "VRFY" SP String CRLF; the SMTPUTF8 parameter of RFC 6531 3.7.4.2 changes nothing here. */
+/* vrfy = "VRFY" SP String CRLF; the SMTPUTF8 parameter of RFC 6531 3.7.4.2 changes
+ * nothing here. */
 static enum smtp_syntax parse_string(struct smtp_session *ss, struct smtp_cmd *c)
 {
 	(void)ss;
@@ -105,7 +107,8 @@ const struct smtp_cmd_def smtp_cmd_quit = {
 	.rfc = "RFC 5321 4.1.1.10",
 };
 
-/* RFC 3207 4: no argument, not under TLS. What comes in the clear behind it closes the connection (work/session.h). */
+/* RFC 3207 4: no argument, not under TLS. What comes in the clear behind it closes the
+ * connection (work/session.h). */
 static enum smtp_act run_starttls(struct smtp_session *ss, struct smtp_cmd *c)
 {
 	(void)c;

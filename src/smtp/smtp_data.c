@@ -1,9 +1,11 @@
-/* smtp_data.c — DATA and BDAT, and the octets behind them.  RFC 5321 4.1.1.4, 4.5.2; RFC 3030 2. */
+/* smtp_data.c — DATA and BDAT, and the octets behind them.  RFC 5321 4.1.1.4, 4.5.2;
+ * RFC 3030 2. */
 #include "base/alloc.h"
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_write.h"
 
-/* Nobody gave a reason to take a message: 503, or 554 when the recipients were all refused (RFC 5321 3.3). */
+/* Nobody gave a reason to take a message: 503, or 554 when the recipients were all
+ * refused (RFC 5321 3.3). */
 static void reply_no_rcpt(struct smtp_session *ss)
 {
 	if (ss->txn.is_open && ss->txn.has_refused_rcpt)
@@ -21,7 +23,8 @@ static void begin_body(struct smtp_session *ss)
 		ss->txn.began_us = ss->body_us;
 }
 
-/* What goes wrong inside is kept and told at the end: the message is read to its true end in every case. */
+/* What goes wrong inside is kept and told at the end: the message is read to its true
+ * end in every case. */
 static void take(struct smtp_session *ss, slice bytes)
 {
 	struct smtp_txn *t = &ss->txn;
@@ -84,7 +87,8 @@ static enum smtp_syntax parse_bdat(struct smtp_session *ss, struct smtp_cmd *c)
 	return smtp_parse_bdat(c->rest, &c->size, &c->has_size, &c->is_last);
 }
 
-/* RFC 3030 2: the answer comes when the octets are in, whatever it is; after a failure the transaction is over. */
+/* RFC 3030 2: the answer comes when the octets are in, whatever it is; after a failure
+ * the transaction is over. */
 static enum smtp_act end_chunk(struct smtp_session *ss)
 {
 	struct smtp_txn *t = &ss->txn;

@@ -1,8 +1,10 @@
-/* smtp_deliver.c — a message has come whole: is it fit, who gets it, one transaction, and 250 when that is durable.
+/* smtp_deliver.c — a message has come whole: is it fit, who gets it, one transaction,
+ * and 250 when that is durable.
  *
- * Local recipients that lead to one account get one copy. Up to LIMIT_DELIVER_ACCOUNTS accounts are filed in the
- * transaction; further ones get hand-off rows in it and are filed right after the commit; foreign recipients of a
- * submission get one row of the outbound queue in it (DESIGN, section 4). */
+ * Local recipients that lead to one account get one copy. Up to LIMIT_DELIVER_ACCOUNTS
+ * accounts are filed in the transaction; further ones get hand-off rows in it and are
+ * filed right after the commit; foreign recipients of a submission get one row of the
+ * outbound queue in it (DESIGN, section 4). */
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "smtp/smtp_session.h"
@@ -150,7 +152,8 @@ static void make_plan(struct smtp_session *ss)
 
 /* --- the transaction ------------------------------------------------------------------------------------------------- */
 
-/* RFC 5321 4.4: Return-Path on top at final delivery; then our own mark against loops, then Received. */
+/* RFC 5321 4.4: Return-Path on top at final delivery; then our own mark against loops,
+ * then Received. */
 static slice make_prefix(struct smtp_session *ss, const struct smtp_rcpt *r)
 {
 	AUTO_BUF b;
@@ -290,8 +293,9 @@ static void log_accepted(struct smtp_session *ss)
 	log_end(&l);
 }
 
-/* Both answers are written before the commit is asked for: it may come back at once. Should it fail, the driver sends
- * the other one and logs why (session.commit.failed): "accepted" is then followed by that line. */
+/* Both answers are written before the commit is asked for: it may come back at once.
+ * Should it fail, the driver sends the other one and logs why (session.commit.failed):
+ * "accepted" is then followed by that line. */
 static enum smtp_act commit(struct smtp_session *ss, struct store_txn *txn)
 {
 	char text[64];

@@ -1,8 +1,9 @@
 /* smtp_frame.c — the loop's part: which octets make the next unit, and who runs it.
  *
- * Pipelined commands (RFC 2920) are one unit as long as each can be framed without the answer to the one before: MAIL,
- * RCPT… and DATA, or MAIL, RCPT… and a whole small BDAT with its octets, cost one job and one send. DATA, AUTH and
- * STARTTLS change what the next octets mean, so a unit ends behind them. */
+ * Pipelined commands (RFC 2920) are one unit as long as each can be framed without the
+ * answer to the one before: MAIL, RCPT… and DATA, or MAIL, RCPT… and a whole small
+ * BDAT with its octets, cost one job and one send. DATA, AUTH and STARTTLS change what
+ * the next octets mean, so a unit ends behind them. */
 #include "smtp/smtp_session.h"
 
 static enum frame bye(struct smtp_session *ss, const char *line, const char *why)
@@ -52,7 +53,8 @@ static enum frame close_group(struct smtp_session *ss, slice in, size_t *used,
 	return frame;
 }
 
-/* The line that was just taken is BDAT with `size` octets behind it. False: they are awaited. */
+/* The line that was just taken is BDAT with `size` octets behind it. False: they are
+ * awaited. */
 static bool take_bdat(struct smtp_session *ss, slice in, uint64_t size)
 {
 	struct smtp_framer *f = &ss->framer;
@@ -137,7 +139,8 @@ static enum frame frame_lines(struct smtp_session *ss, slice in, size_t *used)
 
 /* --- text and chunks -------------------------------------------------------------------------------------------- */
 
-/* LIMIT_SMTP_DATA_TIME and LIMIT_SMTP_DATA_RATE: whoever sends a message drop by drop gives its slot back. */
+/* LIMIT_SMTP_DATA_TIME and LIMIT_SMTP_DATA_RATE: whoever sends a message drop by drop
+ * gives its slot back. */
 static bool is_too_slow(const struct smtp_session *ss)
 {
 	int64_t now = session_now_us(&ss->s), s = (now - ss->body_us) / 1000000;

@@ -1,12 +1,16 @@
 #pragma once
-/* smtp_framer.h — where a unit of the client's bytes ends: a command line, the text behind DATA, a chunk behind BDAT.
+/* smtp_framer.h — where a unit of the client's bytes ends: a command line, the text
+ * behind DATA, a chunk behind BDAT.
  *
- * Incremental: the caller shows all unconsumed input each time; the framer keeps how far it has looked, so that no
- * byte is looked at twice, and answers the same wherever the input was cut. No memory of its own. Pure: base only.
- * RFC 5321 2.3.8 (only CRLF ends a line), 4.1.1.4 and 4.5.2 (only CRLF.CRLF ends DATA; transparency), 3030 2 (BDAT). */
+ * Incremental: the caller shows all unconsumed input each time; the framer keeps how
+ * far it has looked, so that no byte is looked at twice, and answers the same wherever
+ * the input was cut. No memory of its own. Pure: base only. RFC 5321 2.3.8 (only CRLF
+ * ends a line), 4.1.1.4 and 4.5.2 (only CRLF.CRLF ends DATA; transparency), 3030 2
+ * (BDAT). */
 #include "base/slice.h"
 
-/* Where in a line the text behind DATA stands. Only CRLF begins a line: a bare CR or LF never does (HAZARDS 1). */
+/* Where in a line the text behind DATA stands. Only CRLF begins a line: a bare CR or
+ * LF never does (HAZARDS 1). */
 enum smtp_dots {
 	DOTS_LINE_START, /* behind CRLF, or nothing read yet */
 	DOTS_TEXT,
@@ -45,14 +49,16 @@ enum smtp_body {
 	SMTP_BODY_CHUNK, /* *out is text, more follows */
 	SMTP_BODY_LAST   /* *out is text, and the message (or BDAT chunk) ends behind it */
 };
-/* Text behind DATA, still stuffed, without the final ".CRLF". Whole when it ends within `want` octets of input, otherwise in
- * chunks that never hold a piece of the end mark. *used: what to consume. Call smtp_framer_data_begin before the first. */
+/* Text behind DATA, still stuffed, without the final ".CRLF". Whole when it ends
+ * within `want` octets of input, otherwise in chunks that never hold a piece of the
+ * end mark. *used: what to consume. Call smtp_framer_data_begin before the first. */
 void smtp_framer_data_begin(struct smtp_framer *f);
 enum smtp_body smtp_framer_data(struct smtp_framer *f, slice in, size_t want, slice *out, size_t *used);
-/* The octets of a BDAT chunk: bdat_left counts them down. Whole when they fit into want octets. */
+/* The octets of a BDAT chunk: bdat_left counts them down. Whole when they fit into
+ * want octets. */
 enum smtp_body smtp_framer_bdat(struct smtp_framer *f, slice in, size_t want, slice *out, size_t *used);
 
-/* Removes dot-stuffing (RFC 5321 4.5.2) from chunks as smtp_framer_data gives them. Cuts the longest piece off *in that
- * stands in the message as it is; false when nothing is left. *state begins as DOTS_LINE_START and lives from chunk to
- * chunk. */
+/* Removes dot-stuffing (RFC 5321 4.5.2) from chunks as smtp_framer_data gives them.
+ * Cuts the longest piece off *in that stands in the message as it is; false when
+ * nothing is left. *state begins as DOTS_LINE_START and lives from chunk to chunk. */
 bool smtp_unstuff(enum smtp_dots *state, slice *in, slice *out_piece);

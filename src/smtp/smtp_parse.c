@@ -7,7 +7,8 @@ static bool is_let_dig(char c)
 	return is_alpha(c) || is_digit(c);
 }
 
-/* atext of RFC 5322 3.2.3, and UTF8-non-ascii (RFC 6531 3.3); the caller checks the UTF-8 */
+/* atext of RFC 5322 3.2.3, and UTF8-non-ascii (RFC 6531 3.3); the caller checks the
+ * UTF-8 */
 static bool is_atext(char c)
 {
 	static const char marks[] = "!#$%&'*+-/=?^_`{|}~";
@@ -99,8 +100,8 @@ static bool is_hex(char c)
 }
 
 /* IPv6-addr = IPv6-full / IPv6-comp / IPv6v4-full / IPv6v4-comp
- * Groups of 1*4HEXDIG, eight of them, "::" for at least one (RFC 5321 says two; RFC 5952 writers keep to it), the last
- * two perhaps as IPv4. */
+ * Groups of 1*4HEXDIG, eight of them, "::" for at least one (RFC 5321 says two; RFC
+ * 5952 writers keep to it), the last two perhaps as IPv4. */
 bool smtp_is_ipv6(slice s)
 {
 	unsigned groups = 0;
@@ -134,8 +135,10 @@ bool smtp_is_ipv6(slice s)
 	return has_gap ? groups <= 7 : groups == 8;
 }
 
-/* address-literal = "[" ( IPv4-address-literal / IPv6-address-literal / General-address-literal ) "]"
- * General-address-literal = Standardized-tag ":" 1*dcontent;   dcontent = %d33-90 / %d94-126
+/* address-literal = "[" ( IPv4-address-literal / IPv6-address-literal /
+ *                         General-address-literal ) "]"
+ * General-address-literal = Standardized-tag ":" 1*dcontent
+ * dcontent = %d33-90 / %d94-126
  * IPv6-address-literal = "IPv6:" IPv6-addr.  RFC 5321 4.1.3 */
 bool smtp_parse_address_literal(slice *in, slice *out)
 {
@@ -167,8 +170,10 @@ bool smtp_parse_address_literal(slice *in, slice *out)
 
 /* --- paths -------------------------------------------------------------------------------------------------- */
 
-/* Quoted-string = DQUOTE *QcontentSMTP DQUOTE;   QcontentSMTP = qtextSMTP / quoted-pairSMTP
- * qtextSMTP = %d32-33 / %d35-91 / %d93-126 / UTF8-non-ascii;   quoted-pairSMTP = %d92 %d32-126 */
+/* Quoted-string = DQUOTE *QcontentSMTP DQUOTE
+ * QcontentSMTP = qtextSMTP / quoted-pairSMTP
+ * qtextSMTP = %d32-33 / %d35-91 / %d93-126 / UTF8-non-ascii
+ * quoted-pairSMTP = %d92 %d32-126 */
 static bool parse_quoted_string(slice *in, slice *out)
 {
 	size_t i = 1;
@@ -187,8 +192,10 @@ static bool parse_quoted_string(slice *in, slice *out)
 	return true;
 }
 
-/* Local-part = Dot-string / Quoted-string;   Dot-string = Atom *("." Atom);   Atom = 1*atext
- * RFC 5321 4.5.3.1 deviation: longer than 64 octets is taken (VERP and SRS senders are), up to LIMIT_USER with domain. */
+/* Local-part = Dot-string / Quoted-string
+ * Dot-string = Atom *("." Atom);   Atom = 1*atext
+ * RFC 5321 4.5.3.1 deviation: longer than 64 octets is taken (VERP and SRS senders
+ * are), up to LIMIT_USER with domain. */
 bool smtp_parse_local_part(slice *in, slice *out, bool *out_quoted)
 {
 	slice rest = *in;
@@ -226,8 +233,10 @@ static bool skip_source_route(slice *in)
 	return take(in, ':');
 }
 
-/* Path = "<" [ A-d-l ] Mailbox ">";   Mailbox = Local-part "@" ( Domain / address-literal )
- * Reverse-path = Path / "<>";   "<Postmaster>" of RCPT: the caller decides where which may stand. */
+/* Path = "<" [ A-d-l ] Mailbox ">"
+ * Mailbox = Local-part "@" ( Domain / address-literal )
+ * Reverse-path = Path / "<>";   "<Postmaster>" of RCPT: the caller decides where which
+ * may stand. */
 enum smtp_syntax smtp_parse_path(slice *in, struct smtp_path *out)
 {
 	slice rest = *in;
@@ -268,20 +277,25 @@ enum smtp_syntax smtp_parse_path(slice *in, struct smtp_path *out)
 
 /* --- parameters --------------------------------------------------------------------------------------------- */
 
-/* size-value = 1*20DIGIT   RFC 1870 3; what does not fit into 64 bits is too much in any case */
-static bool parse_size(slice v, uint64_t *out)
+/* 1*DIGIT; what does not fit into 64 bits is UINT64_MAX: too much in any case */
+static bool parse_digits(slice v, uint64_t *out)
 {
-	if (v.n == 0 || v.n > 20)
-		return false;
 	for (size_t i = 0; i < v.n; i++)
 		if (!is_digit(v.p[i]))
 			return false;
-	if (!slice_u64(v, UINT64_MAX, out))
+	if (v.n > 0 && !slice_u64(v, UINT64_MAX, out))
 		*out = UINT64_MAX;
-	return true;
+	return v.n > 0;
 }
 
-/* xtext = *( xchar / hexchar );   xchar = %d33-126 but "+" and "=";   hexchar = "+" 2HEXDIG upper case
+/* size-value = 1*20DIGIT   RFC 1870 3 */
+static bool parse_size(slice v, uint64_t *out)
+{
+	return v.n <= 20 && parse_digits(v, out);
+}
+
+/* xtext = *( xchar / hexchar )
+ * xchar = %d33-126 but "+" and "=";   hexchar = "+" 2HEXDIG upper case
  * RFC 3461 4, for AUTH= of RFC 4954 5. */
 static bool is_xtext(slice v)
 {
@@ -331,7 +345,8 @@ static enum smtp_syntax parse_param(slice keyword, slice value, bool has_value,
 }
 
 /* esmtp-param = esmtp-keyword ["=" esmtp-value]
- * esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-");   esmtp-value = 1*(%d33-60 / %d62-126)
+ * esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+ * esmtp-value = 1*(%d33-60 / %d62-126)
  * deviation for AUTH=: "<>" and xtext hold no "=" either. */
 static enum smtp_syntax split_param(slice word, slice *out_keyword, slice *out_value,
 				    bool *out_has_value)
@@ -353,7 +368,8 @@ static enum smtp_syntax split_param(slice word, slice *out_keyword, slice *out_v
 	return SMTP_SYNTAX_OK;
 }
 
-/* Mail-parameters = esmtp-param *(SP esmtp-param)   here with the SP in front, or nothing at all */
+/* Mail-parameters = esmtp-param *(SP esmtp-param)   here with the SP in front, or
+ * nothing at all */
 enum smtp_syntax smtp_parse_params(slice in, unsigned allowed, struct smtp_params *out)
 {
 	struct smtp_params p = { 0 };
@@ -378,7 +394,8 @@ enum smtp_syntax smtp_parse_params(slice in, unsigned allowed, struct smtp_param
 
 /* --- commands ----------------------------------------------------------------------------------------------- */
 
-/* "FROM:" or "TO:". RFC 5321 3.3 deviation: blanks behind the colon are skipped, as many clients send them. */
+/* "FROM:" or "TO:". RFC 5321 3.3 deviation: blanks behind the colon are skipped, as
+ * many clients send them. */
 static bool skip_word(slice *in, slice word)
 {
 	if (!slice_istarts(*in, word))
@@ -406,7 +423,8 @@ enum smtp_syntax smtp_parse_mail(slice rest, unsigned allowed, struct smtp_path 
 	return r;
 }
 
-/* rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) [SP Rcpt-parameters] CRLF
+/* rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path ) [SP
+ * Rcpt-parameters] CRLF
  * RFC 5321 4.1.1.3. No parameter is known here. */
 enum smtp_syntax smtp_parse_rcpt(slice rest, struct smtp_path *out)
 {
@@ -424,7 +442,8 @@ enum smtp_syntax smtp_parse_rcpt(slice rest, struct smtp_path *out)
 	return r;
 }
 
-/* bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CRLF;   chunk-size = 1*DIGIT;   end-marker = "LAST"
+/* bdat-cmd = "BDAT" SP chunk-size [ SP end-marker ] CRLF
+ * chunk-size = 1*DIGIT;   end-marker = "LAST"
  * RFC 3030 2 */
 enum smtp_syntax smtp_parse_bdat(slice rest, uint64_t *out_size, bool *out_has_size,
 				 bool *out_last)
@@ -433,13 +452,14 @@ enum smtp_syntax smtp_parse_bdat(slice rest, uint64_t *out_size, bool *out_has_s
 	slice marker = slice_from(rest, size.n);
 	while (take(&marker, ' '))
 		;
-	*out_has_size = parse_size(size, out_size);
+	*out_has_size = parse_digits(size, out_size);
 	*out_last = slice_ieq(marker, SL("LAST"));
 	return *out_has_size && (*out_last || marker.n == 0) ? SMTP_SYNTAX_OK
 							     : SMTP_SYNTAX_ARGUMENT;
 }
 
-/* "AUTH" SP sasl-mech [SP initial-response];   sasl-mech = 1*20 (UPPER-ALPHA / DIGIT / HYPHEN / UNDERSCORE)
+/* "AUTH" SP sasl-mech [SP initial-response]
+ * sasl-mech = 1*20 (UPPER-ALPHA / DIGIT / HYPHEN / UNDERSCORE)
  * initial-response = base64 / "="   RFC 4954 4, 8 */
 enum smtp_syntax smtp_parse_auth(slice rest, slice *out_mechanism, slice *out_initial,
 				 bool *out_has_initial)

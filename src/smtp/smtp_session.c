@@ -5,37 +5,6 @@
 
 #define HELD_MAX (256u << 10) /* SMTP_GROUP answers are far below */
 
-/* --- the command table: the protocol's index ---------------------------------------------------------------------- */
-
-static const struct smtp_cmd_def *const commands[] = {
-	&smtp_cmd_mail,	    &smtp_cmd_rcpt, &smtp_cmd_data, &smtp_cmd_bdat,
-	&smtp_cmd_ehlo,	    &smtp_cmd_helo, &smtp_cmd_rset, &smtp_cmd_noop,
-	&smtp_cmd_quit,	    &smtp_cmd_help, &smtp_cmd_vrfy, &smtp_cmd_expn,
-	&smtp_cmd_starttls, &smtp_cmd_auth,
-};
-
-const struct smtp_cmd_def *smtp_cmd_find(slice verb)
-{
-	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-		if (slice_ieq(commands[i]->name, verb))
-			return commands[i];
-	return NULL;
-}
-
-/* RFC 5321 4.1.1: commands without an argument take none. */
-enum smtp_syntax smtp_parse_nothing(struct smtp_session *ss, struct smtp_cmd *c)
-{
-	(void)ss;
-	return c->rest.n == 0 ? SMTP_SYNTAX_OK : SMTP_SYNTAX_ARGUMENT;
-}
-
-enum smtp_syntax smtp_parse_anything(struct smtp_session *ss, struct smtp_cmd *c)
-{
-	(void)ss;
-	(void)c;
-	return SMTP_SYNTAX_OK;
-}
-
 /* --- state ---------------------------------------------------------------------------------------------------------- */
 
 enum smtp_state smtp_state(const struct smtp_session *ss)
@@ -192,7 +161,8 @@ static enum smtp_act run_line(struct smtp_session *ss, enum smtp_line what, slic
 	return c.def->run(ss, &c);
 }
 
-/* HAZARDS 21: errors and commands that lead nowhere are counted, and there is an end to them. */
+/* HAZARDS 21: errors and commands that lead nowhere are counted, and there is an end
+ * to them. */
 static bool has_had_enough(struct smtp_session *ss)
 {
 	if (ss->errors < LIMIT_SMTP_ERRORS && ss->junk <= LIMIT_SMTP_JUNK)

@@ -1,9 +1,11 @@
 #pragma once
-/* smtp_session.h — the inside of an SMTP session: state, transaction, units of input. Internal to smtp/.
+/* smtp_session.h — the inside of an SMTP session: state, transaction, units of input.
+ * Internal to smtp/.
  *
- * The loop frames (smtp_session.c), a worker or the loop runs (the command files, smtp_data.c, smtp_deliver.c); who has
- * the session when: work/session.h. What one run() answers is collected in `held` and moved out when the step is known,
- * so that nothing has been written when a delivery must wait for an account's lock. */
+ * The loop frames (smtp_session.c), a worker or the loop runs (the command files,
+ * smtp_data.c, smtp_deliver.c); who has the session when: work/session.h. What one
+ * run() answers is collected in `held` and moved out when the step is known, so that
+ * nothing has been written when a delivery must wait for an account's lock. */
 #include "auth/auth.h"
 #include "base/buf.h"
 #include "base/limits.h"
@@ -24,7 +26,8 @@ struct smtp_rcpt {
 	slice account_address;  /* Delivered-To */
 };
 
-/* From MAIL to the end of its message. smtp_txn_reset() is the only way out (HAZARDS 4). */
+/* From MAIL to the end of its message. smtp_txn_reset() is the only way out (HAZARDS
+ * 4). */
 struct smtp_txn {
 	struct arena mem;
 	slice sender;           /* empty: <> */

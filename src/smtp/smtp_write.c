@@ -30,7 +30,8 @@ void smtp_write_literal(struct buf *b, slice ip)
 	buf_addc(b, ']');
 }
 
-/* RFC 3848 1: ESMTP, +A after AUTH, +S after STARTTLS, SA both; RFC 6531 4.3: UTF8SMTP likewise. HELO has neither. */
+/* RFC 3848 1: ESMTP, +A after AUTH, +S after STARTTLS, SA both; RFC 6531 4.3: UTF8SMTP
+ * likewise. HELO has neither. */
 const char *smtp_with(bool is_esmtp, bool is_tls, bool is_auth, bool is_utf8)
 {
 	static const char *const names[2][4] = {
@@ -49,8 +50,10 @@ static void write_date(struct buf *b, int64_t s)
 }
 
 /* Time-stamp-line = "Received:" FWS Stamp <CRLF>
- * Stamp = "FROM" FWS Extended-Domain "BY" FWS Extended-Domain [Via] [With] [ID] [For] ";" FWS date-time
- * Extended-Domain = Domain [FWS "(" TCP-info ")"] / address-literal FWS "(" TCP-info ")"   RFC 5321 4.4 */
+ * Stamp = "FROM" FWS Extended-Domain "BY" FWS Extended-Domain [Via] [With] [ID] [For]
+ * ";" FWS date-time
+ * Extended-Domain = Domain [FWS "(" TCP-info ")"] / address-literal FWS "(" TCP-info
+ * ")"   RFC 5321 4.4 */
 void smtp_write_received(struct buf *b, const struct smtp_trace *t)
 {
 	buf_adds(b, "Received: from ");

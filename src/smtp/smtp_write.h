@@ -1,9 +1,10 @@
 #pragma once
-/* smtp_write.h — what the server writes: replies and trace lines. Into a buf (sticky when full). Pure: base only.
+/* smtp_write.h — what the server writes: replies and trace lines. Into a buf (sticky
+ * when full). Pure: base only.
  *
- * RFC 5321 4.2 (replies), 2034 and 3463 (enhanced codes; none in the greeting, EHLO and HELO replies and 3yz), 4.4
- * (Return-Path, Received), 3848 and 6531 4.3 (with ESMTPSA, UTF8SMTPS…). Nothing the peer said is ever in a reply
- * (HAZARDS 26). */
+ * RFC 5321 4.2 (replies), 2034 and 3463 (enhanced codes; none in the greeting, EHLO
+ * and HELO replies and 3yz), 4.4 (Return-Path, Received), 3848 and 6531 4.3 (with
+ * ESMTPSA, UTF8SMTPS…). Nothing the peer said is ever in a reply (HAZARDS 26). */
 #include "base/buf.h"
 
 /* "250 2.1.0 OK\r\n"; enhanced NULL: without. text is one line of our own. */

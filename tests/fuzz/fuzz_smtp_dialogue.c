@@ -1,7 +1,9 @@
-/* fuzz_smtp_dialogue.c — a whole server dialogue: whatever a client says, and wherever its octets are cut, the answers
- * are the same, are well-formed lines, and no octet of a message becomes a command of its own.
+/* fuzz_smtp_dialogue.c — a whole server dialogue: whatever a client says, and wherever
+ * its octets are cut, the answers are the same, are well-formed lines, and no octet of
+ * a message becomes a command of its own.
  *
- * First octet: bit 0 submission, bit 1 TLS, bit 2 bare_newline = reject. Second: how the second run is cut. The rest is sent. */
+ * First octet: bit 0 submission, bit 1 TLS, bit 2 bare_newline = reject. Second: how
+ * the second run is cut. The rest is sent. */
 #include "../unit/smtp/smtp_world.h"
 #include "base/log.h"
 
@@ -28,7 +30,8 @@ static void check_lines(slice got)
 	}
 }
 
-/* The number of messages filed in all, so that both runs can be compared beyond their answers. */
+/* The number of messages filed in all, so that both runs can be compared beyond their
+ * answers. */
 static int64_t filed(struct smtp_world *w)
 {
 	struct store_queue_entry *q;
@@ -78,7 +81,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	int64_t a = talk(data[0], said, 0, &whole);
 	int64_t b = talk(data[0], said, data[1] | 1u, &pieces);
 	check_lines(buf_slice(&whole));
-	/* Cut off within a BDAT, the answers to what was pipelined before it may still be due (smtp_frame.c). */
+	/* Cut off within a BDAT, the answers to what was pipelined before it may still
+	 * be due (smtp_frame.c). */
 	must(a == b && slice_starts(buf_slice(&pieces), buf_slice(&whole)));
 	buf_done(&whole);
 	buf_done(&pieces);

@@ -1,6 +1,7 @@
 #pragma once
-/* smtp_world.h — a server without sockets for tests of the SMTP services: store in memory (or any engine given), virtual
- * clock, everything in one thread. Accounts as in tests/transcript: ann (admin), bob, carol (disabled), info → bob, and u0 … uN. */
+/* smtp_world.h — a server without sockets for tests of the SMTP services: store in
+ * memory (or any engine given), virtual clock, everything in one thread. Accounts as
+ * in tests/transcript: ann (admin), bob, carol (disabled), info → bob, and u0 … uN. */
 #include "auth/auth.h"
 #include "base/limits.h"
 #include "kv/kv.h"

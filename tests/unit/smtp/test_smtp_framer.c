@@ -9,8 +9,9 @@
 #include "base/limits.h"
 #include "smtp/smtp_framer.h"
 
-/* What a caller does: shows the unconsumed bytes each time more have come. The window is copied into a heap block of exact
- * size, so that a read behind the end is seen by the sanitizer (HAZARDS 13). */
+/* What a caller does: shows the unconsumed bytes each time more have come. The window
+ * is copied into a heap block of exact size, so that a read behind the end is seen by
+ * the sanitizer (HAZARDS 13). */
 struct feed {
 	struct smtp_framer f;
 	struct buf in;
@@ -105,7 +106,8 @@ static void long_lines_are_dropped_to_their_crlf(void **state)
 
 /* --- DATA --------------------------------------------------------------------------------------------------- */
 
-/* Text behind DATA in steps of `step` octets, asking for chunks of `want`: the message as stored, then "|" and what is left. */
+/* Text behind DATA in steps of `step` octets, asking for chunks of `want`: the message
+ * as stored, then "|" and what is left. */
 static void data_run(slice bytes, size_t first, size_t step, size_t want, struct buf *out)
 {
 	struct feed t;
@@ -175,7 +177,8 @@ static void text_ends_at_crlf_dot_crlf_and_is_unstuffed(void **state)
 	data_is(SL("\0\r\n.\0\r\n.\r\n"), SL("\0\r\n\0\r\n|"));
 }
 
-/* HAZARDS 1: of the sixteen ways to write a lonely dot only one ends the message, at every cut. */
+/* HAZARDS 1: of the sixteen ways to write a lonely dot only one ends the message, at
+ * every cut. */
 static void of_sixteen_end_marks_only_one_ends(void **state)
 {
 	static const char *const ends[4] = { "\r\n", "\n", "\r", "" };

@@ -1,5 +1,6 @@
-/* Random sequences of commands against a reference state machine that knows nothing of the server (HAZARDS 4): the codes
- * of every answer and the number of messages filed must be the same, however the octets are cut. */
+/* Random sequences of commands against a reference state machine that knows nothing of
+ * the server (HAZARDS 4): the codes of every answer and the number of messages filed
+ * must be the same, however the octets are cut. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

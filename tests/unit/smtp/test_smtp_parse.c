@@ -1,4 +1,5 @@
-/* The grammar, as tables, and parse(write(x)) = x. Inputs stand in heap blocks of exact size. */
+/* The grammar, as tables, and parse(write(x)) = x. Inputs stand in heap blocks of
+ * exact size. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -240,6 +241,14 @@ static void bdat_tells_its_size_even_when_the_rest_is_wrong(void **state)
 	assert_int_equal(smtp_parse_bdat(SL("-1"), &size, &has, &last),
 			 SMTP_SYNTAX_ARGUMENT);
 	assert_false(has);
+	assert_int_equal(smtp_parse_bdat(SL("0000000000000000000000005"), &size, &has,
+					 &last),
+			 SMTP_SYNTAX_OK);
+	assert_true(size == 5 && has);
+	assert_int_equal(smtp_parse_bdat(SL("9999999999999999999999999"), &size, &has,
+					 &last),
+			 SMTP_SYNTAX_OK);
+	assert_true(size == UINT64_MAX && has);
 	assert_int_equal(smtp_parse_bdat(SL("99999999999999999999"), &size, &has, &last),
 			 SMTP_SYNTAX_OK);
 	assert_true(size == UINT64_MAX);

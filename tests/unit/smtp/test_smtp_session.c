@@ -1,4 +1,5 @@
-/* Whole sessions over sim: delivery, hand-offs, the queue, locks, failing disks, shutdown. */
+/* Whole sessions over sim: delivery, hand-offs, the queue, locks, failing disks,
+ * shutdown. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -75,7 +76,8 @@ static void a_pipelined_message_is_answered_in_one_piece(void **state)
 	assert_int_equal(world_inbox(&w, SL("bob@example.org")), 1);
 }
 
-/* More accounts than one transaction files: the rest is handed off with it and filed right after. */
+/* More accounts than one transaction files: the rest is handed off with it and filed
+ * right after. */
 static void a_hundred_accounts_get_it_once_each(void **state)
 {
 	(void)state;
@@ -125,7 +127,8 @@ static void foreign_recipients_of_a_submission_are_queued_with_it(void **state)
 	assert_int_equal(world_inbox(&w, SL("bob@example.org")), 1);
 }
 
-/* 1,000 long foreign addresses do not fit into one row; each is queued once all the same. */
+/* 1,000 long foreign addresses do not fit into one row; each is queued once all the
+ * same. */
 static void many_long_foreign_recipients_are_split(void **state)
 {
 	struct store_queue_entry *q;
@@ -149,7 +152,8 @@ static void many_long_foreign_recipients_are_split(void **state)
 	assert_int_equal(total, LIMIT_SMTP_RCPT);
 }
 
-/* Somebody holds the account's lock: nothing is answered, nothing is lost, and the rest of the group is not run twice. */
+/* Somebody holds the account's lock: nothing is answered, nothing is lost, and the
+ * rest of the group is not run twice. */
 static void a_delivery_waits_for_the_accounts_lock(void **state)
 {
 	struct store_account bob;
@@ -180,7 +184,8 @@ static void a_delivery_waits_for_the_accounts_lock(void **state)
 	assert_int_equal(world_inbox(&w, SL("bob@example.org")), 2);
 }
 
-/* The client goes away while its delivery is parked: the message was complete, and is filed; the lock is free again. */
+/* The client goes away while its delivery is parked: the message was complete, and is
+ * filed; the lock is free again. */
 static void a_parked_delivery_survives_its_client(void **state)
 {
 	struct store_account bob;
@@ -203,7 +208,8 @@ static void a_parked_delivery_survives_its_client(void **state)
 	assert_int_equal(world_inbox(&w, SL("bob@example.org")), 1);
 }
 
-/* Cut off at every octet: no half message is ever filed, and nothing leaks (address sanitizer). */
+/* Cut off at every octet: no half message is ever filed, and nothing leaks (address
+ * sanitizer). */
 static void a_client_that_vanishes_leaves_nothing_half(void **state)
 {
 	static const slice all = S(
