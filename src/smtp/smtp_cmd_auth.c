@@ -134,6 +134,7 @@ static enum smtp_act run(struct smtp_session *ss, struct smtp_cmd *c)
 {
 	slice challenge = SL(""), user = SL(""), password = SL("");
 	if (!ss->is_submission) {
+		refused(ss, SL(""), "no authentication on port 25");
 		smtp_reply(ss, 502, "5.5.1",
 			   "No authentication here; submission is on ports 587 and 465");
 		return SMTP_NEXT;

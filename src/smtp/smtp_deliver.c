@@ -7,6 +7,7 @@
  * outbound queue in it (DESIGN, section 4). */
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/utf8.h"
 #include "smtp/smtp_session.h"
 #include "smtp/smtp_write.h"
 #include "store/store.h"
@@ -120,9 +121,12 @@ static void choose_locks(struct smtp_plan *p)
 static void write_received(struct smtp_session *ss, struct smtp_plan *p)
 {
 	AUTO_BUF b;
+	slice hello = slice_str(ss->hello);
+	/* A trace line in UTF-8 is for messages in UTF-8 (RFC 6531 3.7.3). */
+	bool may_stand = ss->hello_is_name && (utf8_is_ascii(hello) || ss->txn.is_utf8);
 	buf_init(&b, TRACE_MAX);
 	struct smtp_trace trace = {
-		.hello = ss->hello_is_name ? slice_str(ss->hello) : SL(""),
+		.hello = may_stand ? hello : SL(""),
 		.peer = slice_str(ss->s.peer->addr),
 		.hostname = ss->ctx->config->hostname,
 		.is_esmtp = ss->is_esmtp,
