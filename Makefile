@@ -44,7 +44,7 @@ LIB_A := $(foreach l,$(LIBS),$(O)/lib/$(l).a)
 SRC := $(wildcard src/*/*.c)
 OBJ := $(SRC:%.c=$(O)/%.o)
 
-.PHONY: all help clean unit headers lint format layers fuzz fuzz-replay
+.PHONY: all help clean unit cov install headers lint format layers fuzz fuzz-replay
 all: $(O)/facteur
 
 help:
@@ -105,6 +105,32 @@ fuzz:
 fuzz-replay: $(FUZZERS)
 	tools/run-tests $^
 
+## make cov                 line coverage of unit tests and dialogues, by folder
+cov:
+	@find $(BUILD)/cov -name '*.gcda' -delete 2>/dev/null || true
+	-$(MAKE) MODE=cov unit
+	-$(MAKE) MODE=cov transcript
+	tools/cov $(BUILD)/cov
+
+## make install             program, manual, unit (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+SERVICEDIR ?= $(PREFIX)/lib/systemd/system
+SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
+MAN := $(PREFIX)/share/man
+install: $(O)/facteur
+	install -d $(addprefix $(DESTDIR),$(PREFIX)/bin $(MAN)/man1 $(MAN)/man5 $(MAN)/man8 \
+		$(SERVICEDIR) $(SYSUSERSDIR) $(SYSCONFDIR))
+	install -m 755 $(O)/facteur $(DESTDIR)$(PREFIX)/bin/facteur
+	for s in 1 5 8; do install -m 644 docs/man/*.$$s $(DESTDIR)$(MAN)/man$$s/ || exit 1; done
+	install -m 644 docs/facteur.sysusers $(DESTDIR)$(SYSUSERSDIR)/facteur.conf
+	sed 's,@BINDIR@,$(PREFIX)/bin,;s,@SYSCONFDIR@,$(SYSCONFDIR),' docs/facteur.service \
+		>$(DESTDIR)$(SERVICEDIR)/facteur.service
+	chmod 644 $(DESTDIR)$(SERVICEDIR)/facteur.service
+	@# a configuration that is there stays as it is
+	[ -e $(DESTDIR)$(SYSCONFDIR)/facteur.conf ] || \
+		install -m 644 docs/facteur.conf $(DESTDIR)$(SYSCONFDIR)/facteur.conf
+
 ## make headers             every header compiles alone
 headers:
 	@for h in src/*/*.h; do $(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra -Werror -x c -fsyntax-only -include $$h /dev/null || exit 1; done; echo headers: ok
@@ -116,6 +142,7 @@ CPPCHECK := cppcheck -q --error-exitcode=1 --inline-suppr --std=c11 -j2 \
 lint: layers
 	tools/lint
 	tools/format check
+	tools/docs check
 	@if command -v cppcheck >/dev/null; then $(CPPCHECK) src && echo "cppcheck: ok"; \
 	else echo "cppcheck: skipped (not installed)"; fi
 

@@ -4,7 +4,7 @@
  * otherwise. */
 
 /* messages and MIME */
-#define LIMIT_MESSAGE            (50u << 20) /* default; config smtp.max-message */
+#define LIMIT_MESSAGE            (50u << 20) /* default; facteur.conf(5) max-message */
 #define LIMIT_HEADER_FIELD       (256u << 10)
 #define LIMIT_HEADER_ALL         (2u << 20)
 #define LIMIT_HEADER_FIELDS      5000
