@@ -1,12 +1,19 @@
-/* intake.c — receiving a message, tap by tap:  repair → strip → gather → sink (size, hash, blob, MIME). */
+/* intake.c — receiving a message, tap by tap: repair → strip → gather → sink (size, hash,
+ * blob, MIME). */
 #include "mime/mime_digest.h"
 #include "mime/mime_parse.h"
 #include "store/store_int.h"
 
 #define GATHER \
-	8192 /* small pieces are put together, so that a message of empty lines costs no call a line */
+/* small pieces are put together, so that a message of empty lines costs no call a
+	 * line */
+8192
 
-enum strip_state { STRIP_START, STRIP_NAME, STRIP_LINE };
+	enum strip_state {
+		STRIP_START,
+		STRIP_NAME,
+		STRIP_LINE
+	};
 
 struct intake {
 	struct store *s;
@@ -124,7 +131,7 @@ static void gather(struct intake *in, slice s)
 	in->n_gathered += s.n;
 }
 
-/* --- strip: Return-Path fields of the header (RFC 5321 4.4: the final delivery writes its own)  */
+/* --- strip: Return-Path fields of the header; final delivery writes its own (RFC 5321 4.4) */
 static const char return_path[] =
 	"return-path"; /* then blanks (RFC 5322 4.5), then a colon */
 #define RETURN_PATH_LEN (sizeof(return_path) - 1)

@@ -1,37 +1,41 @@
 #pragma once
-/* schema.h — every key and every row of the store: the one place that knows the format on disk.
+/* schema.h — every key and every row of the store: the one place that knows the format on
+ * disk.
  *
- * Keys are big-endian, so that byte order is number order; the account stands first. Every row starts with a version
- * byte; a reader that meets another version, or a row cut short, answers false (ERR_CORRUPT), never reads beyond it
- * (HAZARDS 11). Numbers are fixed width where rows are scanned, LEB128 elsewhere. kv/ owns the prefixes 'B' and 'b'.
+ * Keys are big-endian, so that byte order is number order; the account stands first.
+ * Every row starts with a version byte; a reader that meets another version, or a row cut
+ * short, answers false (ERR_CORRUPT), never reads beyond it (HAZARDS 11). Numbers are
+ * fixed width where rows are scanned, LEB128 elsewhere. kv/ owns the prefixes 'B' and
+ * 'b'.
  *
- *	S f                     format, epoch, hash key: checked at open
- *	S d                     directory: next account id, admin, last queue id (lock 0; the directory's hot row)
- *	V uidvalidity           values given out; only the highest matters, the sweep removes the others
- *	D domain                A-label form, lower case
- *	U n domain 0 local      account or alias
- *	U i account             its address
- *	A acct a                account: the one hot row, written once a transaction
- *	A acct f mbox           mailbox: the other one
- *	A acct F parent name    unique names; name is one component
- *	A acct b name           subscription, whole path (outlives the mailbox, RFC 3501 6.3.9)
- *	A acct m mbox uid       message: what SELECT and FETCH FLAGS scan
- *	A acct e email          never rewritten: blob, prefix, digest, thread, first place
- *	A acct g email          places, only when they differ from the first place in e (copied or moved emails)
- *	A acct T hash           message-id → thread
- *	A acct t thread email   members of a thread other than its first
- *	A acct l modseq part    change log, one row a transaction (more when one grows too long)
- *	A acct k bit            keyword
- *	X acct x mbox uid       expunged, until no view shows it: then the sweep takes the email with it
- *	X acct f mbox           deleted mailbox whose messages are still to be cleared
- *	X acct l                the change log has grown beyond what is kept
- *	X acct z                removed account, likewise
- *	r hash acct email       one reference a use of a blob; acct 0: queue entry, SCHEMA_HANDOFF: hand-off
- *	q id, Q due id          outbound queue: entry; order of work
- *	H acct random           hand-off
+ *	S f                  format, epoch, hash key: checked at open
+ *	S d                  directory: next account id, admin, last queue id (lock 0)
+ *	V uidvalidity        values given out; the sweep removes all but the highest
+ *	D domain             A-label form, lower case
+ *	U n domain 0 local   account or alias
+ *	U i account          its address
+ *	A acct a             account: the one hot row, written once a transaction
+ *	A acct f mbox        mailbox: the other one
+ *	A acct F parent name unique names; name is one component
+ *	A acct b name        subscription, whole path (RFC 3501 6.3.9)
+ *	A acct m mbox uid    message: what SELECT and FETCH FLAGS scan
+ *	A acct e email       never rewritten: blob, prefix, digest, thread, first place
+ *	A acct g email       places, when they differ from the one in e (copied, moved)
+ *	A acct T hash        message-id → thread
+ *	A acct t thread email members of a thread other than its first
+ *	A acct l modseq part change log, one row a transaction (more when too long)
+ *	A acct k bit         keyword
+ *	X acct x mbox uid    expunged: the sweep takes the email when no view shows it
+ *	X acct f mbox        deleted mailbox whose messages are still to be cleared
+ *	X acct l             the change log has grown beyond what is kept
+ *	X acct z             removed account, likewise
+ *	r hash acct email    a use of a blob; acct 0: queue, SCHEMA_HANDOFF: hand-off
+ *	q id, Q due id       outbound queue: entry; order of work
+ *	H acct random        hand-off
  *
- * A delivery writes a, f, m, e, l, r, T: seven rows. Ids of emails carry the epoch in the top 16 bits, of mailboxes in the
- * top 8: a restore raises the epoch, so that no id is given twice (DESIGN P3). A thread has the id of its first email. */
+ * A delivery writes a, f, m, e, l, r, T: seven rows. Ids of emails carry the epoch in the
+ * top 16 bits, of mailboxes in the top 8: a restore raises the epoch, so that no id is
+ * given twice (DESIGN P3). A thread has the id of its first email. */
 #include "base/arena.h"
 #include "base/buf.h"
 #include "kv/kv.h"
@@ -59,14 +63,17 @@ struct skey key_format(void);
 struct skey key_directory(void);
 struct skey key_uidvalidity(uint32_t v);
 slice key_domain(struct arena *a, slice domain);
-slice key_login(struct arena *a, slice domain, slice local); /* local empty: prefix of the domain */
+/* local empty: prefix of the domain */
+slice key_login(struct arena *a, slice domain, slice local);
 struct skey key_login_prefix(void);
 struct skey key_account_address(uint32_t account);
 struct skey key_account_prefix(uint32_t account);
-struct skey key_account_type(uint32_t account, char type); /* prefix of all rows of that type */
+/* prefix of all rows of that type */
+struct skey key_account_type(uint32_t account, char type);
 struct skey key_account(uint32_t account);
 struct skey key_mbox(uint32_t account, uint32_t mbox);
-slice key_name(struct arena *a, uint32_t account, uint32_t parent, slice name); /* name empty: prefix of the parent */
+/* name empty: prefix of the parent */
+slice key_name(struct arena *a, uint32_t account, uint32_t parent, slice name);
 slice key_subscription(struct arena *a, uint32_t account, slice name);
 struct skey key_message(uint32_t account, uint32_t mbox, uint32_t uid);
 struct skey key_messages(uint32_t account, uint32_t mbox); /* prefix */
@@ -88,14 +95,15 @@ struct skey key_queue_due(int64_t due, uint64_t id);
 struct skey key_handoff(uint32_t account, uint64_t random);
 struct skey key_handoff_prefix(void);
 
-/* --- rows: X_write appends to a buf, X_read borrows from the row and answers false when it is damaged  */
+/* --- rows: X_write appends to a buf; X_read borrows, false on damage ---------------- */
 struct row_format {
 	uint32_t format, epoch;
 	int64_t created;
 	uint64_t k0, k1; /* siphash key of message ids */
 };
 void row_format_write(struct buf *b, const struct row_format *r);
-bool row_format_read(slice s, struct row_format *r); /* false also when only the version byte can be read */
+/* false also when only the version byte can be read */
+bool row_format_read(slice s, struct row_format *r);
 
 struct row_directory {
 	uint32_t next_account, admin;
@@ -143,7 +151,8 @@ uint32_t key_message_uid(slice key); /* 0 when it is no such key */
 enum { DIGEST_INLINE, DIGEST_BLOB };
 struct row_email {
 	int64_t received;
-	uint64_t thread, reported; /* reported: EMAILID to tell, 0 for its own (RFC 8474 5.1) */
+	/* reported: EMAILID to tell, 0 for its own (RFC 8474 5.1) */
+	uint64_t thread, reported;
 	uint32_t mbox, uid;        /* first place */
 	struct blob_id blob;
 	uint64_t blob_size;
@@ -184,7 +193,9 @@ bool row_gone_read(slice s, uint32_t uid, struct row_gone *r);
 /* The change log. A row is a list of entries; an entry's uids are runs. */
 enum log_op { LOG_ADDED = 1, LOG_EXPUNGED, LOG_CHANGED, LOG_MAILBOX };
 void row_log_start(struct buf *b);
-void row_log_entry(struct buf *b, enum log_op op, uint32_t mbox, const uint32_t *uid, size_t n); /* ascending */
+/* ascending */
+void row_log_entry(struct buf *b, enum log_op op, uint32_t mbox, const uint32_t *uid,
+		   size_t n);
 struct row_log {
 	struct rd r;
 	enum log_op op;
@@ -194,8 +205,10 @@ struct row_log {
 	bool bad;
 };
 bool row_log_read(slice s, struct row_log *r);
-bool row_log_next(struct row_log *r); /* next entry; skips what was not read of the last; false: end or damage (bad) */
-bool row_log_run(struct row_log *r, uint32_t *out_first, uint32_t *out_n); /* next run of uids */
+/* next entry; skips what was not read of the last; false: end or damage (bad) */
+bool row_log_next(struct row_log *r);
+/* next run of uids */
+bool row_log_run(struct row_log *r, uint32_t *out_first, uint32_t *out_n);
 
 void row_queue_write(struct buf *b, const struct store_queue_entry *r);
 bool row_queue_read(slice s, struct arena *a, struct store_queue_entry *r);

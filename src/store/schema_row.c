@@ -25,7 +25,9 @@ bool row_format_read(slice s, struct row_format *r)
 {
 	struct rd d = rd_init(s);
 
-	rd_u8(&d); /* any version: the format number decides, and stands at the same place for ever */
+	/* any version: the format number decides, and stands at the same place for ever
+	 */
+	rd_u8(&d);
 	r->format = rd_u32(&d);
 	r->epoch = rd_u32(&d);
 	r->created = (int64_t)rd_u64(&d);

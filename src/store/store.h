@@ -1,12 +1,15 @@
 #pragma once
 /* store.h — accounts, mailboxes, messages: what the protocols may know of the store.
  *
- * Every handle is (account, mbox): nothing assumes the session's own account. Reads (no transaction) see durable state
- * only and may run on any worker thread. Changes: store_begin → operations → store_commit (asynchronous) or
- * store_commit_wait. After the commit is durable the store publishes (account, mailbox, modseq) to its watchers.
- * Rows and keys: store/schema.h. Sources: RFC 3501, 4315, 6851, 6154, 7162, 8474 as named at each function.
+ * Every handle is (account, mbox): nothing assumes the session's own account. Reads (no
+ * transaction) see durable state only and may run on any worker thread. Changes:
+ * store_begin → operations → store_commit (asynchronous) or store_commit_wait. After the
+ * commit is durable the store publishes (account, mailbox, modseq) to its watchers. Rows
+ * and keys: store/schema.h. Sources: RFC 3501, 4315, 6851, 6154, 7162, 8474 as named at
+ * each function.
  *
- * Mailbox names here are whole paths in UTF-8 (NFC not enforced), separator '/', "INBOX" upper case. */
+ * Mailbox names here are whole paths in UTF-8 (NFC not enforced), separator '/', "INBOX"
+ * upper case. */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/done.h"
@@ -15,23 +18,28 @@
 struct kv;
 struct store;
 struct store_txn;
-struct out_source; /* net/out.h has the same shape; the protocols adapt store_body to it */
+/* net/out.h has the same shape; the protocols adapt store_body to it */
+struct out_source;
 
-enum status store_open(struct kv *kv, const struct clock *clock, struct store **out, struct err *e) MUST_USE;
+enum status store_open(struct kv *kv, const struct clock *clock, struct store **out,
+		       struct err *e) MUST_USE;
 void store_close(struct store *s); /* the kv stays open */
 
 /* --- transactions ------------------------------------------------------------------- */
-/* accounts: ascending, distinct, 1 ≤ n ≤ LIMIT_DELIVER_ACCOUNTS; 0 is the directory (domains, logins, aliases, queue).
- * They and *park live until the transaction ends or the wait is over. ST_WAIT: see kv_begin. */
-enum status store_begin(struct store *s, const uint32_t *accounts, size_t n, struct parked *park,
-			struct store_txn **out, struct err *e) MUST_USE;
+/* accounts: ascending, distinct, 1 ≤ n ≤ LIMIT_DELIVER_ACCOUNTS; 0 is the directory
+ * (domains, logins, aliases, queue). They and *park live until the transaction ends or
+ * the wait is over. ST_WAIT: see kv_begin. */
+enum status store_begin(struct store *s, const uint32_t *accounts, size_t n,
+			struct parked *park, struct store_txn **out,
+			struct err *e) MUST_USE;
 void store_unpark(struct store *s, struct parked *park);
 void store_commit(struct store_txn *t, struct done *d); /* t is gone when it returns */
 enum status store_commit_wait(struct store_txn *t, struct err *e) MUST_USE;
 void store_abort(struct store_txn *t);
 
 /* --- directory: domains, accounts, aliases ------------------------------------------ */
-/* Addresses are folded: domain lower case (A-labels and U-labels both found, IDNA2008), local part ASCII-lower-case. */
+/* Addresses are folded: domain lower case (A-labels and U-labels both found, IDNA2008),
+ * local part ASCII-lower-case. */
 enum store_resolution { STORE_UNKNOWN_DOMAIN, STORE_UNKNOWN_USER, STORE_LOCAL };
 struct store_recipient {
 	enum store_resolution what;
@@ -39,81 +47,121 @@ struct store_recipient {
 	uint32_t account;
 	slice address; /* the account's own address */
 };
-/* address without <>; "Postmaster" alone, postmaster@ and abuse@ of every domain resolve to the admin account unless an
- * account or alias has that name (RFC 5321 4.5.1, RFC 2142 5). Quoted local parts compare unquoted (RFC 5321 4.1.2). */
-enum status store_resolve(struct store *s, slice address, struct arena *a, struct store_recipient *out,
-			  struct err *e) MUST_USE;
+/* address without <>; "Postmaster" alone, postmaster@ and abuse@ of every domain resolve
+ * to the admin account unless an account or alias has that name (RFC 5321 4.5.1, RFC 2142
+ * 5). Quoted local parts compare unquoted (RFC 5321 4.1.2). */
+enum status store_resolve(struct store *s, slice address, struct arena *a,
+			  struct store_recipient *out, struct err *e) MUST_USE;
 enum status store_domain_add(struct store *s, slice domain, struct err *e) MUST_USE;
-enum status store_domain_remove(struct store *s, slice domain, struct err *e) MUST_USE; /* not while it has accounts or aliases */
-enum status store_domain_list(struct store *s, struct arena *a, slice **out, size_t *out_n, struct err *e) MUST_USE;
+/* not while it has accounts or aliases */
+enum status store_domain_remove(struct store *s, slice domain, struct err *e) MUST_USE;
+enum status store_domain_list(struct store *s, struct arena *a, slice **out,
+			      size_t *out_n, struct err *e) MUST_USE;
 
 struct store_account {
 	uint32_t id;
 	slice address;
-	slice verifier;   /* "{ARGON2ID}$argon2id$…", "{CRYPT}$6$…": auth/ reads and writes it */
+	/* "{ARGON2ID}$argon2id$…", "{CRYPT}$6$…": auth/ reads and writes it */
+	slice verifier;
 	bool disabled, is_admin;
 	int64_t created;  /* seconds */
 	uint64_t bytes, messages;
 };
-/* Makes INBOX, Drafts, Sent, Junk, Trash, Archive (RFC 6154) with it. Its domain must exist. The first account made is admin. */
-enum status store_account_add(struct store *s, slice address, slice verifier, uint32_t *out_id, struct err *e) MUST_USE;
-/* Many at once for bulk import: one transaction per batch of ≤ 500; what[i] says how each went (err code, ERR_NONE: made). */
+/* Makes INBOX, Drafts, Sent, Junk, Trash, Archive (RFC 6154) with it. Its domain must
+ * exist. The first account made is admin. */
+enum status store_account_add(struct store *s, slice address, slice verifier,
+			      uint32_t *out_id, struct err *e) MUST_USE;
+/* Many at once for bulk import: one transaction per batch of ≤ 500; what[i] says how each
+ * went (err code, ERR_NONE: made). */
 struct store_new_account {
 	slice address, verifier;
 	enum err_code result;
 };
-enum status store_account_add_many(struct store *s, struct store_new_account *list, size_t n, struct err *e) MUST_USE;
-enum status store_account_get(struct store *s, slice address, struct arena *a, struct store_account *out,
-			      struct err *e) MUST_USE; /* exact account address; ERR_NO_ACCOUNT */
-enum status store_account_by_id(struct store *s, uint32_t id, struct arena *a, struct store_account *out,
-				struct err *e) MUST_USE;
-enum status store_account_rename(struct store *s, slice address, slice new_address, struct err *e) MUST_USE;
-enum status store_account_set_verifier(struct store *s, slice address, slice verifier, struct err *e) MUST_USE;
-enum status store_account_set_disabled(struct store *s, slice address, bool disabled, struct err *e) MUST_USE;
-enum status store_account_remove(struct store *s, slice address, struct err *e) MUST_USE; /* with all its mail; the id is never reused */
-enum status store_account_list(struct store *s, struct arena *a, struct store_account **out, size_t *out_n,
+enum status store_account_add_many(struct store *s, struct store_new_account *list,
+				   size_t n, struct err *e) MUST_USE;
+/* exact account address; ERR_NO_ACCOUNT */
+enum status store_account_get(struct store *s, slice address, struct arena *a,
+			      struct store_account *out, struct err *e) MUST_USE;
+enum status store_account_by_id(struct store *s, uint32_t id, struct arena *a,
+				struct store_account *out, struct err *e) MUST_USE;
+enum status store_account_rename(struct store *s, slice address, slice new_address,
+				 struct err *e) MUST_USE;
+enum status store_account_set_verifier(struct store *s, slice address, slice verifier,
+				       struct err *e) MUST_USE;
+enum status store_account_set_disabled(struct store *s, slice address, bool disabled,
+				       struct err *e) MUST_USE;
+/* with all its mail; the id is never reused */
+enum status store_account_remove(struct store *s, slice address, struct err *e) MUST_USE;
+enum status store_account_list(struct store *s, struct arena *a,
+			       struct store_account **out, size_t *out_n,
 			       struct err *e) MUST_USE;
 struct store_alias {
 	slice address, target;
 };
-enum status store_alias_add(struct store *s, slice address, slice target, struct err *e) MUST_USE; /* target: an account */
+/* target: an account */
+enum status store_alias_add(struct store *s, slice address, slice target,
+			    struct err *e) MUST_USE;
 enum status store_alias_remove(struct store *s, slice address, struct err *e) MUST_USE;
-enum status store_alias_list(struct store *s, struct arena *a, struct store_alias **out, size_t *out_n,
-			     struct err *e) MUST_USE;
+enum status store_alias_list(struct store *s, struct arena *a, struct store_alias **out,
+			     size_t *out_n, struct err *e) MUST_USE;
 /* May this account send as this address (its own, or an alias that leads to it)? */
 bool store_may_send_as(struct store *s, uint32_t account, slice address);
 
 /* --- mailboxes ---------------------------------------------------------------------- */
-enum store_role { ROLE_NONE, ROLE_INBOX, ROLE_DRAFTS, ROLE_SENT, ROLE_JUNK, ROLE_TRASH, ROLE_ARCHIVE };
+enum store_role {
+	ROLE_NONE,
+	ROLE_INBOX,
+	ROLE_DRAFTS,
+	ROLE_SENT,
+	ROLE_JUNK,
+	ROLE_TRASH,
+	ROLE_ARCHIVE
+};
 struct store_mailbox {
 	uint32_t id, parent; /* parent 0: top level */
 	slice name;          /* whole path */
 	enum store_role role;
-	bool exists;         /* false: a name that only holds children or a subscription (RFC 3501 6.3.4, 6.3.9) */
+	/* false: a name that only holds children or a subscription (RFC 3501 6.3.4,
+	 * 6.3.9) */
+	bool exists;
 	bool subscribed, has_children;
 	uint32_t uidvalidity, uidnext, messages, unseen, deleted, first_recent;
 	uint64_t modseq, bytes;
 };
-enum status store_mailbox_list(struct store *s, uint32_t account, struct arena *a, struct store_mailbox **out,
-			       size_t *out_n, struct err *e) MUST_USE; /* sorted by name, INBOX first */
+enum status store_mailbox_list(struct store *s, uint32_t account, struct arena *a,
+			       struct store_mailbox **out, size_t *out_n,
+			       struct err *e) MUST_USE; /* sorted by name, INBOX first */
 /* ERR_NO_MAILBOX. "inbox" in any case finds INBOX (RFC 3501 5.1). */
-enum status store_mailbox_find(struct store *s, uint32_t account, slice name, struct arena *a,
-			       struct store_mailbox *out, struct err *e) MUST_USE;
-enum status store_mailbox_get(struct store *s, uint32_t account, uint32_t mbox, struct arena *a,
-			      struct store_mailbox *out, struct err *e) MUST_USE;
-/* Makes missing parents (RFC 3501 6.3.3). Roles other than ROLE_NONE at most once an account. */
-enum status store_mailbox_create(struct store_txn *t, uint32_t account, slice name, enum store_role role,
-				 uint32_t *out_id, struct err *e) MUST_USE;
-/* With children: the messages go, the name stays (\Noselect); \Noselect with children: ERR_HAS_CHILDREN (RFC 3501 6.3.4).
- * INBOX and role mailboxes of the account's making: INBOX ERR_CANNOT, others may go. Messages are unlinked in a bounded way. */
-enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice name, struct err *e) MUST_USE;
+enum status store_mailbox_find(struct store *s, uint32_t account, slice name,
+			       struct arena *a, struct store_mailbox *out,
+			       struct err *e) MUST_USE;
+enum status store_mailbox_get(struct store *s, uint32_t account, uint32_t mbox,
+			      struct arena *a, struct store_mailbox *out,
+			      struct err *e) MUST_USE;
+/* Makes missing parents (RFC 3501 6.3.3). Roles other than ROLE_NONE at most once an
+ * account. */
+enum status store_mailbox_create(struct store_txn *t, uint32_t account, slice name,
+				 enum store_role role, uint32_t *out_id,
+				 struct err *e) MUST_USE;
+/* With children: the messages go, the name stays (\Noselect); \Noselect with children:
+ * ERR_HAS_CHILDREN (RFC 3501 6.3.4). INBOX and role mailboxes of the account's making:
+ * INBOX ERR_CANNOT, others may go. Messages are unlinked in a bounded way. */
+enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice name,
+				 struct err *e) MUST_USE;
 /* Children move along. INBOX: its messages move to the new name (RFC 3501 6.3.5). */
-enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice from, slice to, struct err *e) MUST_USE;
-enum status store_mailbox_subscribe(struct store_txn *t, uint32_t account, slice name, bool on, struct err *e) MUST_USE;
+enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice from,
+				 slice to, struct err *e) MUST_USE;
+enum status store_mailbox_subscribe(struct store_txn *t, uint32_t account, slice name,
+				    bool on, struct err *e) MUST_USE;
 
 /* --- messages: reading -------------------------------------------------------------- */
-enum store_flag { /* \Deleted belongs to the mailbox row, the others and keywords to the email */
-	FLAG_SEEN = 1, FLAG_ANSWERED = 2, FLAG_FLAGGED = 4, FLAG_DRAFT = 8, FLAG_DELETED = 16
+/* \Deleted belongs to the mailbox row, the others and keywords to the email */
+enum store_flag {
+	FLAG_SEEN = 1,
+	FLAG_ANSWERED = 2,
+	FLAG_FLAGGED = 4,
+	FLAG_DRAFT = 8,
+	FLAG_DELETED = 16
 };
 struct store_flags {
 	uint32_t sys;
@@ -128,51 +176,63 @@ struct store_row { /* the ~40-byte row that SELECT and FETCH FLAGS scan */
 };
 /* Rows with from ≤ uid ≤ to, ascending. fn returns false to stop. */
 typedef bool (*store_row_fn)(void *ctx, const struct store_row *row);
-enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from, uint32_t to, store_row_fn fn,
-		       void *ctx, struct err *e) MUST_USE;
-enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid, struct store_row *out,
+enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from,
+		       uint32_t to, store_row_fn fn, void *ctx, struct err *e) MUST_USE;
+enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid,
+			  struct store_row *out,
 			  struct err *e) MUST_USE; /* ERR_NO_MESSAGE */
-/* As store_row_get; a message that was expunged meanwhile is given as it was then, as long as a view shows it. */
-enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid, struct store_row *out,
-			    struct err *e) MUST_USE;
+/* As store_row_get; a message that was expunged meanwhile is given as it was then, as
+ * long as a view shows it. */
+enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox,
+			    uint32_t uid, struct store_row *out, struct err *e) MUST_USE;
 struct store_email {
 	uint64_t id, thread;
-	slice prefix;       /* Return-Path, Delivered-To, Received: in front of the blob */
+	/* Return-Path, Delivered-To, Received: in front of the blob */
+	slice prefix;
 	struct blob_id blob;
 	uint64_t blob_size;
-	slice digest;       /* mime/mime_digest.h; offsets count from the blob; made again when its version is old */
+	/* mime/mime_digest.h; offsets count from the blob; made again when its version is
+	 * old */
+	slice digest;
 	slice preview;
 	int64_t received;
 };
 /* Expunged emails stay readable here while a view that shows them is open. */
-enum status store_email_get(struct store *s, uint32_t account, uint64_t email, struct arena *a, struct store_email *out,
+enum status store_email_get(struct store *s, uint32_t account, uint64_t email,
+			    struct arena *a, struct store_email *out,
 			    struct err *e) MUST_USE;
 /* [off, off + n) of the message as the client sees it: prefix, then blob. Worker only. */
-enum status store_email_read(struct store *s, const struct store_email *m, uint64_t off, void *dst, size_t n,
-			     struct err *e) MUST_USE;
-/* A reference-counted reader for output chains: read/ref/unref have the shape of struct out_source_ops (net/out.h),
- * which store/ may not include; prefix and blob as in store_email_read. */
+enum status store_email_read(struct store *s, const struct store_email *m, uint64_t off,
+			     void *dst, size_t n, struct err *e) MUST_USE;
+/* A reference-counted reader for output chains: read/ref/unref have the shape of struct
+ * out_source_ops (net/out.h), which store/ may not include; prefix and blob as in
+ * store_email_read. */
 struct store_body;
 struct store_body *store_body_new(struct store *s, const struct store_email *m);
-enum status store_body_read(struct store_body *b, uint64_t off, void *dst, size_t n, struct err *e) MUST_USE;
+enum status store_body_read(struct store_body *b, uint64_t off, void *dst, size_t n,
+			    struct err *e) MUST_USE;
 void store_body_ref(struct store_body *b);
 void store_body_unref(struct store_body *b);
 
 /* The account's keywords in bit order. */
-enum status store_keywords(struct store *s, uint32_t account, struct arena *a, slice **out, size_t *out_n,
-			   struct err *e) MUST_USE;
-/* The bit of a keyword (ASCII case ignored), given out when new: ERR_LIMIT when LIMIT_KEYWORDS are taken. */
-enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keyword, unsigned *out, struct err *e) MUST_USE;
+enum status store_keywords(struct store *s, uint32_t account, struct arena *a,
+			   slice **out, size_t *out_n, struct err *e) MUST_USE;
+/* The bit of a keyword (ASCII case ignored), given out when new: ERR_LIMIT when
+ * LIMIT_KEYWORDS are taken. */
+enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keyword,
+			      unsigned *out, struct err *e) MUST_USE;
 
 /* --- messages: changing ------------------------------------------------------------- */
-/* One intake (a finished message) goes to any number of accounts of the transaction, stored once (DESIGN §4). */
+/* One intake (a finished message) goes to any number of accounts of the transaction,
+ * stored once (DESIGN §4). */
 struct store_place {
 	uint32_t account, mbox; /* mbox 0: INBOX */
 	slice prefix;           /* trace lines in front, CRLF ended; empty for APPEND */
 	struct store_flags flags;
 	int64_t internal_date;  /* seconds */
 };
-enum status store_add(struct store_txn *t, struct intake *in, const struct store_place *where, uint32_t *out_uid,
+enum status store_add(struct store_txn *t, struct intake *in,
+		      const struct store_place *where, uint32_t *out_uid,
 		      struct err *e) MUST_USE;
 
 /* UIDs ascending, distinct. Those that do not exist any more are left out silently. */
@@ -181,42 +241,58 @@ struct store_uids {
 	size_t n;
 };
 enum store_flag_op { FLAG_SET, FLAG_ADD, FLAG_REMOVE };
-/* out: the rows as they are now, in uid order, only those that exist (changed or not); in the transaction's arena. One modseq
- * for the call; rows that do not change keep theirs. ≤ LIMIT_STORE_CHUNK uids. */
-enum status store_flags_change(struct store_txn *t, uint32_t account, uint32_t mbox, const struct store_uids *uids,
-			       enum store_flag_op op, struct store_flags flags, struct store_row **out, size_t *out_n,
-			       struct err *e) MUST_USE;
-/* COPY: source and destination uids pairwise (COPYUID, RFC 4315 3). Same account: no body is stored twice. All or nothing. */
-enum status store_copy(struct store_txn *t, uint32_t account, uint32_t from, const struct store_uids *uids, uint32_t to,
-		       struct store_uids *out_from, struct store_uids *out_to, struct err *e) MUST_USE;
-/* MOVE, RFC 6851: as copy, and the source rows are expunged in the same transaction; EMAILID stays. ≤ LIMIT_STORE_CHUNK. */
-enum status store_move(struct store_txn *t, uint32_t account, uint32_t from, const struct store_uids *uids, uint32_t to,
-		       struct store_uids *out_from, struct store_uids *out_to, struct err *e) MUST_USE;
-/* Expunges those of uids that exist, only those with \Deleted when asked. out: what went, in the transaction's arena. */
-enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox, const struct store_uids *uids,
-			  bool only_deleted, struct store_uids *out, struct err *e) MUST_USE;
-/* \Recent (RFC 3501 2.3.2): gives this session the recent messages of the mailbox: uids ≥ *out_first; marks them taken. */
-enum status store_take_recent(struct store_txn *t, uint32_t account, uint32_t mbox, uint32_t *out_first,
-			      struct err *e) MUST_USE;
+/* out: the rows as they are now, in uid order, only those that exist (changed or not); in
+ * the transaction's arena. One modseq for the call; rows that do not change keep theirs.
+ * ≤ LIMIT_STORE_CHUNK uids. */
+enum status store_flags_change(struct store_txn *t, uint32_t account, uint32_t mbox,
+			       const struct store_uids *uids, enum store_flag_op op,
+			       struct store_flags flags, struct store_row **out,
+			       size_t *out_n, struct err *e) MUST_USE;
+/* COPY: source and destination uids pairwise (COPYUID, RFC 4315 3). Same account: no body
+ * is stored twice. All or nothing. */
+enum status store_copy(struct store_txn *t, uint32_t account, uint32_t from,
+		       const struct store_uids *uids, uint32_t to,
+		       struct store_uids *out_from, struct store_uids *out_to,
+		       struct err *e) MUST_USE;
+/* MOVE, RFC 6851: as copy, and the source rows are expunged in the same transaction;
+ * EMAILID stays. ≤ LIMIT_STORE_CHUNK. */
+enum status store_move(struct store_txn *t, uint32_t account, uint32_t from,
+		       const struct store_uids *uids, uint32_t to,
+		       struct store_uids *out_from, struct store_uids *out_to,
+		       struct err *e) MUST_USE;
+/* Expunges those of uids that exist, only those with \Deleted when asked. out: what went,
+ * in the transaction's arena. */
+enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox,
+			  const struct store_uids *uids, bool only_deleted,
+			  struct store_uids *out, struct err *e) MUST_USE;
+/* \Recent (RFC 3501 2.3.2): gives this session the recent messages of the mailbox: uids ≥
+ * *out_first; marks them taken. */
+enum status store_take_recent(struct store_txn *t, uint32_t account, uint32_t mbox,
+			      uint32_t *out_first, struct err *e) MUST_USE;
 
 /* --- views and publications --------------------------------------------------------- */
-/* The UIDs of a mailbox at a modseq: immutable, reference-counted, one per distinct modseq shared by all sessions. While it
- * is referenced, expunged emails that it shows stay readable. */
+/* The UIDs of a mailbox at a modseq: immutable, reference-counted, one per distinct
+ * modseq shared by all sessions. While it is referenced, expunged emails that it shows
+ * stay readable. */
 struct store_view {
 	uint32_t account, mbox, uidvalidity, uidnext;
 	uint64_t modseq;
 	size_t n;
 	const uint32_t *uid; /* ascending */
 };
-enum status store_view_open(struct store *s, uint32_t account, uint32_t mbox, const struct store_view **out,
-			    struct err *e) MUST_USE; /* the newest durable one; ERR_NO_MAILBOX when it was deleted */
+enum status store_view_open(struct store *s, uint32_t account, uint32_t mbox,
+			    const struct store_view **out, struct err *e)
+	MUST_USE; /* the newest durable one; ERR_NO_MAILBOX when it was deleted */
 const struct store_view *store_view_ref(const struct store_view *v);
 void store_view_unref(struct store *s, const struct store_view *v);
-struct store_changes { /* between two views, uids ascending, in the arena; read once per publication, shared */
-	struct store_uids added, expunged, changed; /* changed: flags; rows are read by the caller */
+/* between two views, uids ascending, in the arena; read once per publication, shared */
+struct store_changes {
+	/* changed: flags; rows are read by the caller */
+	struct store_uids added, expunged, changed;
 };
-enum status store_changes_between(struct store *s, const struct store_view *from, const struct store_view *to,
-				  struct arena *a, struct store_changes *out, struct err *e) MUST_USE;
+enum status store_changes_between(struct store *s, const struct store_view *from,
+				  const struct store_view *to, struct arena *a,
+				  struct store_changes *out, struct err *e) MUST_USE;
 
 struct store_watch { /* embedded by the watcher */
 	void (*fn)(struct store_watch *w); /* committer thread: only post */
@@ -224,7 +300,8 @@ struct store_watch { /* embedded by the watcher */
 	struct store_watch *next, *prev;
 };
 void store_watch_add(struct store *s, struct store_watch *w);
-void store_watch_remove(struct store *s, struct store_watch *w); /* fn does not run any more when it returns */
+/* fn does not run any more when it returns */
+void store_watch_remove(struct store *s, struct store_watch *w);
 
 /* --- outbound queue (delivery is a later issue) ------------------------------------- */
 struct store_queue_entry {
@@ -240,19 +317,27 @@ struct store_queue_entry {
 	slice state;              /* "waiting" */
 	bool body_8bit, smtputf8;
 };
-/* Same transaction as local deliveries of the message (needs lock id 0 among the accounts). */
-enum status store_queue_add(struct store_txn *t, struct intake *in, const struct store_queue_entry *entry, uint64_t *out_id,
+/* Same transaction as local deliveries of the message (needs lock id 0 among the
+ * accounts). */
+enum status store_queue_add(struct store_txn *t, struct intake *in,
+			    const struct store_queue_entry *entry, uint64_t *out_id,
 			    struct err *e) MUST_USE;
-enum status store_queue_list(struct store *s, size_t max, struct arena *a, struct store_queue_entry **out, size_t *out_n,
+enum status store_queue_list(struct store *s, size_t max, struct arena *a,
+			     struct store_queue_entry **out, size_t *out_n,
 			     struct err *e) MUST_USE;
 
-/* --- hand-offs: recipients beyond LIMIT_DELIVER_ACCOUNTS, filed at once after the commit  */
-enum status store_handoff_add(struct store_txn *t, struct intake *in, const struct store_place *where, struct err *e) MUST_USE;
-/* Files up to max waiting hand-offs, blocking (a worker job calls it after such a commit, and once at start-up). */
-enum status store_handoff_run(struct store *s, size_t max, size_t *out_done, struct err *e) MUST_USE;
+/* --- hand-offs: recipients beyond LIMIT_DELIVER_ACCOUNTS ---------------------------- */
+enum status store_handoff_add(struct store_txn *t, struct intake *in,
+			      const struct store_place *where, struct err *e) MUST_USE;
+/* Files up to max waiting hand-offs, blocking (a worker job calls it after such a commit,
+ * and once at start-up). */
+enum status store_handoff_run(struct store *s, size_t max, size_t *out_done,
+			      struct err *e) MUST_USE;
 
 /* --- sweep -------------------------------------------------------------------------- */
-/* Clears what was unlinked: emails that no view shows any more, messages of deleted mailboxes, removed accounts. Blocking,
- * in transactions of bounded size; a slow-pool job calls it now and then and once at start-up, and again at once while
- * *out_done ≥ max. Counts rows of work, not of the engine. */
-enum status store_sweep(struct store *s, size_t max, size_t *out_done, struct err *e) MUST_USE;
+/* Clears what was unlinked: emails that no view shows any more, messages of deleted
+ * mailboxes, removed accounts. Blocking, in transactions of bounded size; a slow-pool job
+ * calls it now and then and once at start-up, and again at once while *out_done ≥ max.
+ * Counts rows of work, not of the engine. */
+enum status store_sweep(struct store *s, size_t max, size_t *out_done,
+			struct err *e) MUST_USE;

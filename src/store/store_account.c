@@ -1,4 +1,5 @@
-/* store_account.c — accounts: made with their mailboxes, changed, removed, listed. Blocking, under lock 0. */
+/* store_account.c — accounts: made with their mailboxes, changed, removed, listed.
+ * Blocking, under lock 0. */
 #include "store/store_int.h"
 
 static enum status finish(struct store_txn *t, enum status st, struct err *e)

@@ -1,8 +1,9 @@
-/* store_add.c — a message comes into a mailbox: rows e, m, r, T, l and the two hot ones. */
+/* store_add.c — a message comes into a mailbox: rows e, m, r, T, l and the two hot ones.
+ */
 #include "store/store_int.h"
 
 #define EMAIL_ID_BITS 48 /* below the epoch */
-#define LIMIT_TRACE    (32u << 10)
+#define LIMIT_TRACE   (32u << 10)
 
 uint64_t txn_email_id(struct store_txn *t, struct txn_account *ta)
 {

@@ -1,4 +1,5 @@
-/* store_address.c — folding addresses: RFC 5321 4.1.2 (quoted local parts), RFC 5890 (A-labels), RFC 6531. */
+/* store_address.c — folding addresses: RFC 5321 4.1.2 (quoted local parts), RFC 5890
+ * (A-labels), RFC 6531. */
 #include "store/store_int.h"
 #include <idn2.h>
 

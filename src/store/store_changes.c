@@ -1,4 +1,5 @@
-/* store_changes.c — what happened to a mailbox between two modseqs: from the change log, or from its rows. */
+/* store_changes.c — what happened to a mailbox between two modseqs: from the change log,
+ * or from its rows. */
 #include "store/store_view.h"
 
 void uid_set_add(struct uid_set *s, uint32_t uid)
@@ -143,7 +144,7 @@ enum status changes_read(struct store *s, uint32_t account, uint32_t mbox, uint6
 	struct log_scan sc = { .mbox = mbox, .out = out };
 	struct skey kf = key_log(account, from + 1, 0), kt = key_log(account, to + 1, 0);
 	struct kv_range r = { .from = skey_slice(&kf), .to = skey_slice(&kt) };
-	uint64_t floor;
+	uint64_t floor = 0;
 	enum status st = kv_scan(s->kv, NULL, &r, take_log, &sc, e);
 
 	if (st == ST_OK) /* behind the scan: what was pruned meanwhile shows */

@@ -1,4 +1,5 @@
-/* store_copy.c — COPY and MOVE inside an account: no body is stored twice.  RFC 3501 6.4.7, RFC 4315 3, RFC 6851, RFC 8474. */
+/* store_copy.c — COPY and MOVE inside an account: no body is stored twice. RFC 3501
+ * 6.4.7, RFC 4315 3, RFC 6851, RFC 8474. */
 #include "store/store_int.h"
 
 struct transfer {
@@ -18,7 +19,8 @@ static bool is_in(const struct row_places *p, uint32_t mbox)
 	return false;
 }
 
-/* A second email on the same blob, with flags of its own, that tells the first one's ids (RFC 8474 5.1). */
+/* A second email on the same blob, with flags of its own, that tells the first one's ids
+ * (RFC 8474 5.1). */
 static enum status email_again(struct transfer *x, const struct row_message *msg,
 			       uint32_t uid, uint64_t *out, struct err *e)
 {

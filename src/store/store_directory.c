@@ -1,4 +1,5 @@
-/* store_directory.c — domains and aliases. Every change is one blocking transaction under lock 0: admin jobs only. */
+/* store_directory.c — domains and aliases. Every change is one blocking transaction under
+ * lock 0: admin jobs only. */
 #include "store/store_int.h"
 
 static const uint32_t directory_lock[] = { 0 };

@@ -1,4 +1,5 @@
-/* store_expunge.c — messages leave their mailbox; emails leave when nothing shows them.  RFC 3501 6.4.3, RFC 4315 2.1. */
+/* store_expunge.c — messages leave their mailbox; emails leave when nothing shows them.
+ * RFC 3501 6.4.3, RFC 4315 2.1. */
 #include "store/store_int.h"
 
 /* --- places of an email ------------------------------------------------------------- */
@@ -162,7 +163,8 @@ enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email,
 	txn_del(t, skey_slice(&ke));
 	txn_del(t, skey_slice(&kg));
 	if (!row_email_read(row, &r))
-		return ST_OK; /* damaged: its reference keeps the blob, which facteur check finds */
+		/* damaged: its reference keeps the blob, which facteur check finds */
+		return ST_OK;
 	struct skey kr = key_reference(&r.blob, account, email);
 
 	txn_del(t, skey_slice(&kr));

@@ -1,4 +1,5 @@
-/* store_flags.c — STORE: flags of the email are mirrored into each of its mailboxes (DESIGN 4).  RFC 3501 6.4.6, 7162. */
+/* store_flags.c — STORE: flags of the email are mirrored into each of its mailboxes
+ * (DESIGN 4). RFC 3501 6.4.6, 7162. */
 #include "store/store_int.h"
 
 #define FLAGS_ALL (FLAG_SEEN | FLAG_ANSWERED | FLAG_FLAGGED | FLAG_DRAFT | FLAG_DELETED)

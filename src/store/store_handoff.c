@@ -1,4 +1,5 @@
-/* store_handoff.c — recipients beyond those that one transaction files itself: a row each, filed at once after it. */
+/* store_handoff.c — recipients beyond those that one transaction files itself: a row
+ * each, filed at once after it. */
 #include "store/store_int.h"
 
 #define HANDOFF_ROW_MAX (LIMIT_VALUE - 1024)
@@ -48,7 +49,8 @@ struct handoff_scan {
 	size_t n_ids;
 };
 
-/* As many as one transaction takes: the key holds the account, so accounts come ascending. */
+/* As many as one transaction takes: the key holds the account, so accounts come
+ * ascending. */
 static bool take_handoff(void *ctx, slice key, slice value)
 {
 	struct handoff_scan *l = ctx;
@@ -93,9 +95,8 @@ static enum status handoff_file(struct store_txn *t, const struct handoff *h,
 		r.place.mbox = 0;
 		st = add_message(t, &src, &r.place, NULL, e);
 	}
-	if (st != ST_OK &&
-	    st != err_status(
-			  ERR_NO_ACCOUNT)) /* an account removed meanwhile takes its mail along */
+	/* an account removed meanwhile takes its mail along */
+	if (st != ST_OK && st != err_status(ERR_NO_ACCOUNT))
 		return st;
 	struct skey kr = key_reference(&r.email.blob, SCHEMA_HANDOFF, h->id);
 

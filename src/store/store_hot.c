@@ -1,4 +1,5 @@
-/* store_hot.c — the cache of hot rows (see store_int.h): set-associative, bounded, oldest goes first. */
+/* store_hot.c — the cache of hot rows (see store_int.h): set-associative, bounded, oldest
+ * goes first. */
 #include "store/store_int.h"
 
 struct hot *hot_new(uint32_t account)

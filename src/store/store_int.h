@@ -1,10 +1,11 @@
 #pragma once
 /* store_int.h — what the files of store/ share and nobody else sees.
  *
- * Hot rows. Each account that is worked on keeps its rows a, f and k in memory: a `struct hot`. Whoever holds the
- * account's lock takes it out of the cache, changes it in place and puts it back before the commit is queued; an abort
- * throws it away. It says what the store will be when everything queued is durable, so only transactions may look at it;
- * a kv_lock_epoch that moved makes it void. Reads without a transaction ask the engine. */
+ * Hot rows. Each account that is worked on keeps its rows a, f and k in memory: a `struct
+ * hot`. Whoever holds the account's lock takes it out of the cache, changes it in place
+ * and puts it back before the commit is queued; an abort throws it away. It says what the
+ * store will be when everything queued is durable, so only transactions may look at it; a
+ * kv_lock_epoch that moved makes it void. Reads without a transaction ask the engine. */
 #include "base/alloc.h"
 #include "base/checked.h"
 #include "base/cleanup.h"
@@ -112,33 +113,41 @@ struct store_txn {
 enum status txn_get(struct store_txn *t, slice key, slice *out, struct err *e) MUST_USE;
 void txn_put(struct store_txn *t, slice key, slice value);
 void txn_put_buf(struct store_txn *t, slice key, const struct buf *b);
-void txn_put_empty(struct store_txn *t, slice key); /* a row that says only that it is there: its version byte */
+/* a row that says only that it is there: its version byte */
+void txn_put_empty(struct store_txn *t, slice key);
 void txn_del(struct store_txn *t, slice key);
-/* After something was written and the rest cannot be: the transaction can only fail now. */
+/* After something was written and the rest cannot be: the transaction can only fail now.
+ */
 enum status txn_break(struct store_txn *t, const struct err *why);
 
 /* The hot rows of an account of this transaction. ERR_NO_ACCOUNT. */
-enum status txn_account(struct store_txn *t, uint32_t account, struct txn_account **out, struct err *e) MUST_USE;
-struct txn_account *txn_account_new(struct store_txn *t, uint32_t account); /* one that has no rows yet */
-enum status txn_directory(struct store_txn *t, struct row_directory **out, struct err *e) MUST_USE; /* lock 0 */
+enum status txn_account(struct store_txn *t, uint32_t account, struct txn_account **out,
+			struct err *e) MUST_USE;
+/* one that has no rows yet */
+struct txn_account *txn_account_new(struct store_txn *t, uint32_t account);
+/* lock 0 */
+enum status txn_directory(struct store_txn *t, struct row_directory **out,
+			  struct err *e) MUST_USE;
 /* A mailbox that can hold messages; id 0: INBOX. ERR_NO_MAILBOX. */
-enum status txn_mbox(struct store_txn *t, struct txn_account *ta, uint32_t mbox, struct hot_mbox **out,
-		     struct err *e) MUST_USE;
+enum status txn_mbox(struct store_txn *t, struct txn_account *ta, uint32_t mbox,
+		     struct hot_mbox **out, struct err *e) MUST_USE;
 /* The same, also those that only hold a name. */
-enum status txn_mbox_any(struct store_txn *t, struct txn_account *ta, uint32_t mbox, struct hot_mbox **out,
-			 struct err *e) MUST_USE;
+enum status txn_mbox_any(struct store_txn *t, struct txn_account *ta, uint32_t mbox,
+			 struct hot_mbox **out, struct err *e) MUST_USE;
 /* A new mailbox row and its name row. The caller has checked that the name is free. */
-struct hot_mbox *txn_mbox_new(struct store_txn *t, struct txn_account *ta, uint32_t parent, slice name,
-			      enum store_role role, bool exists);
+struct hot_mbox *txn_mbox_new(struct store_txn *t, struct txn_account *ta,
+			      uint32_t parent, slice name, enum store_role role,
+			      bool exists);
 /* The modseq of this transaction in this account: all its changes share it. */
 uint64_t txn_modseq(struct txn_account *ta);
 /* Notes a change for the log and the watchers; raises the mailbox's modseq. */
-void txn_log(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m, enum log_op op, uint32_t uid);
+void txn_log(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+	     enum log_op op, uint32_t uid);
 void txn_log_mailbox(struct store_txn *t, struct txn_account *ta, uint32_t mbox);
 uint32_t txn_uidvalidity(struct store_txn *t);
 /* Begins with all locks granted, blocking: admin jobs, sweep, hand-offs. */
-enum status txn_begin_wait(struct store *s, const uint32_t *accounts, size_t n, struct store_txn **out,
-			   struct err *e) MUST_USE;
+enum status txn_begin_wait(struct store *s, const uint32_t *accounts, size_t n,
+			   struct store_txn **out, struct err *e) MUST_USE;
 
 /* --- hot rows ----------------------------------------------------------------------- */
 struct hot *hot_new(uint32_t account);
@@ -147,7 +156,8 @@ struct hot *hot_take(struct store *s, uint32_t account); /* NULL: not there or v
 void hot_put_back(struct store *s, struct hot *h);
 void hot_drop_all(struct store *s);
 struct hot_mbox *hot_find(const struct hot *h, uint32_t mbox);
-struct hot_mbox *hot_add(struct hot *h, uint32_t mbox, const struct row_mbox *row); /* copies the name */
+/* copies the name */
+struct hot_mbox *hot_add(struct hot *h, uint32_t mbox, const struct row_mbox *row);
 void hot_rename(struct hot_mbox *m, slice name);
 
 /* --- publications ------------------------------------------------------------------- */
@@ -158,7 +168,8 @@ void watch_publish(struct store *s, uint32_t account, uint32_t mbox);
 /* --- views -------------------------------------------------------------------------- */
 void view_init(struct store *s);
 void view_done(struct store *s);
-/* May a live view, or one being made, show what was expunged from this mailbox at modseq? uid 0: any message of it. */
+/* May a live view, or one being made, show what was expunged from this mailbox at modseq?
+ * uid 0: any message of it. */
 bool view_may_show(struct store *s, uint32_t account, uint32_t mbox, uint64_t modseq);
 
 /* --- addresses: store_address.c ----------------------------------------------------- */
@@ -168,8 +179,9 @@ struct address {
 bool address_fold(struct arena *a, slice address, struct address *out);
 bool domain_fold(struct arena *a, slice domain, slice *out);
 slice address_join(struct arena *a, const struct address *addr);
-enum status directory_login(struct store *s, struct store_txn *t, struct arena *a, const struct address *addr,
-			    struct row_login *out, struct err *e) MUST_USE; /* ST_NOT_FOUND */
+enum status directory_login(struct store *s, struct store_txn *t, struct arena *a,
+			    const struct address *addr, struct row_login *out,
+			    struct err *e) MUST_USE; /* ST_NOT_FOUND */
 void resolve_init(struct store *s);
 void resolve_done(struct store *s);
 
@@ -183,10 +195,13 @@ struct message_source {
 void intake_source(const struct intake *in, struct message_source *out);
 /* The transaction takes the bodies over, once. ST_INVALID before intake_end. */
 enum status intake_attach(struct intake *in, struct store_txn *t, struct err *e) MUST_USE;
-enum status add_message(struct store_txn *t, const struct message_source *src, const struct store_place *where,
-			uint32_t *out_uid, struct err *e) MUST_USE;
-void thread_of(struct store_txn *t, uint32_t account, const struct message_source *src, uint64_t email,
-	       struct row_email *row); /* fills thread, msgid, root and writes the rows T and t */
+enum status add_message(struct store_txn *t, const struct message_source *src,
+			const struct store_place *where, uint32_t *out_uid,
+			struct err *e) MUST_USE;
+void thread_of(struct store_txn *t, uint32_t account, const struct message_source *src,
+	       uint64_t email,
+	       struct row_email
+		       *row); /* fills thread, msgid, root and writes the rows T and t */
 uint64_t txn_email_id(struct store_txn *t, struct txn_account *ta);
 
 struct message_list {
@@ -194,32 +209,44 @@ struct message_list {
 	size_t n;
 };
 /* Those of uids that exist, ascending, in the transaction's arena. */
-enum status txn_messages(struct store_txn *t, uint32_t account, uint32_t mbox, const struct store_uids *uids,
-			 struct message_list *out, struct err *e) MUST_USE;
-void txn_message_put(struct store_txn *t, uint32_t account, uint32_t mbox, const struct row_message *m);
+enum status txn_messages(struct store_txn *t, uint32_t account, uint32_t mbox,
+			 const struct store_uids *uids, struct message_list *out,
+			 struct err *e) MUST_USE;
+void txn_message_put(struct store_txn *t, uint32_t account, uint32_t mbox,
+		     const struct row_message *m);
 /* Counters of a mailbox and its account when a message comes (+1) or goes (-1). */
-void count_message(struct txn_account *ta, struct hot_mbox *m, const struct row_message *msg, int sign);
-/* The message leaves the mailbox: its row becomes a row X. place: where the email lives on elsewhere, or NULL. */
-void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m, const struct row_message *msg,
-		     bool last);
+void count_message(struct txn_account *ta, struct hot_mbox *m,
+		   const struct row_message *msg, int sign);
+/* The message leaves the mailbox: its row becomes a row X. place: where the email lives
+ * on elsewhere, or NULL. */
+void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+		     const struct row_message *msg, bool last);
 /* Takes (mbox, uid) out of the email's places. *out_last: no place is left. */
-enum status place_remove(struct store_txn *t, uint32_t account, const struct row_message *msg, uint32_t mbox,
-			 bool *out_last, struct err *e) MUST_USE;
-enum status places_of(struct store_txn *t, uint32_t account, const struct row_message *msg, uint32_t mbox,
+enum status place_remove(struct store_txn *t, uint32_t account,
+			 const struct row_message *msg, uint32_t mbox, bool *out_last,
+			 struct err *e) MUST_USE;
+enum status places_of(struct store_txn *t, uint32_t account,
+		      const struct row_message *msg, uint32_t mbox,
 		      struct row_places *out, struct err *e) MUST_USE;
-void places_put(struct store_txn *t, uint32_t account, uint64_t email, const struct row_places *p);
+void places_put(struct store_txn *t, uint32_t account, uint64_t email,
+		const struct row_places *p);
 /* Removes an email that nothing shows any more, with its reference and thread rows. */
-enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email, struct err *e) MUST_USE;
+enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email,
+			 struct err *e) MUST_USE;
 
 /* --- mailbox names ------------------------------------------------------------------ */
 bool name_is_valid(slice name, struct err *e); /* canonical */
 /* Walks the names; t may be NULL. out_found 0: not there. */
-enum status name_find(struct store *s, struct kv_txn *kt, struct arena *a, uint32_t account, slice name,
-		      uint32_t *out_found, struct err *e) MUST_USE;
-enum status name_child(struct store *s, struct kv_txn *kt, struct arena *a, uint32_t account, uint32_t parent,
-		       slice component, uint32_t *out_found, struct err *e) MUST_USE;
-void name_put(struct store_txn *t, uint32_t account, uint32_t parent, slice component, uint32_t mbox);
-enum status move_all(struct store_txn *t, uint32_t account, uint32_t from, uint32_t to, struct err *e) MUST_USE;
+enum status name_find(struct store *s, struct kv_txn *kt, struct arena *a,
+		      uint32_t account, slice name, uint32_t *out_found,
+		      struct err *e) MUST_USE;
+enum status name_child(struct store *s, struct kv_txn *kt, struct arena *a,
+		       uint32_t account, uint32_t parent, slice component,
+		       uint32_t *out_found, struct err *e) MUST_USE;
+void name_put(struct store_txn *t, uint32_t account, uint32_t parent, slice component,
+	      uint32_t mbox);
+enum status move_all(struct store_txn *t, uint32_t account, uint32_t from, uint32_t to,
+		     struct err *e) MUST_USE;
 /* First component INBOX in any case becomes "INBOX"; a trailing separator goes. */
 slice name_canonical(struct arena *a, slice name);
 enum status damaged(struct err *e, const char *what); /* ERR_CORRUPT */

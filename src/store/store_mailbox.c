@@ -1,4 +1,5 @@
-/* store_mailbox.c — mailboxes: reading. Durable state; a path is put together from the rows above. */
+/* store_mailbox.c — mailboxes: reading. Durable state; a path is put together from the
+ * rows above. */
 #include "store/store_int.h"
 
 static void fill(struct store_mailbox *out, uint32_t id, const struct row_mbox *r)
@@ -232,7 +233,8 @@ static enum status scan_type(struct store *s, uint32_t account, char type, kv_ro
 	return kv_scan(s->kv, NULL, &r, fn, ctx, e);
 }
 
-/* Subscriptions of names that are there mark them; the others stay as names (RFC 3501 6.3.9). */
+/* Subscriptions of names that are there mark them; the others stay as names (RFC 3501
+ * 6.3.9). */
 static void merge_subscriptions(struct mbox_scan *all, const struct mbox_scan *subs)
 {
 	for (size_t i = 0; i < subs->n; i++) {

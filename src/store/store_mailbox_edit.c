@@ -1,4 +1,5 @@
-/* store_mailbox_edit.c — CREATE, DELETE, RENAME, SUBSCRIBE.  RFC 3501 6.3.3 to 6.3.7, RFC 6154. */
+/* store_mailbox_edit.c — CREATE, DELETE, RENAME, SUBSCRIBE. RFC 3501 6.3.3 to 6.3.7, RFC
+ * 6154. */
 #include "store/store_int.h"
 
 #define MBOX_ID_BITS 24 /* below the epoch */
@@ -177,7 +178,8 @@ static enum status children_move(struct store_txn *t, struct txn_account *ta,
 }
 
 /* --- delete ------------------------------------------------------------------------- */
-/* The mailbox is unlinked at once; its messages are cleared by the sweep when no view shows them any more. */
+/* The mailbox is unlinked at once; its messages are cleared by the sweep when no view
+ * shows them any more. */
 static void mbox_unlink(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m)
 {
 	struct row_account *acct = &ta->hot->row;
@@ -236,7 +238,8 @@ enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice na
 		mbox_unlink(t, ta, m);
 		return ST_OK;
 	}
-	/* The name stays for its children, with another id: the old one's messages are cleared behind its back. */
+	/* The name stays for its children, with another id: the old one's messages are
+	 * cleared behind its back. */
 	struct hot_mbox *name_only =
 		txn_mbox_new(t, ta, m->row.parent, m->row.name, ROLE_NONE, false);
 
@@ -276,8 +279,8 @@ enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice fr
 		st = room_for(ta, LIMIT_MAILBOX_DEPTH, e);
 	if (st != ST_OK)
 		return st;
-	if (slice_eq(old,
-		     SL("INBOX"))) { /* RFC 3501 6.3.5: its messages go, it and its children stay */
+	if (slice_eq(old, SL("INBOX"))) {
+		/* RFC 3501 6.3.5: its messages go, it and its children stay */
 		uint32_t made;
 
 		st = store_mailbox_create(t, account, path, ROLE_NONE, &made, e);

@@ -1,4 +1,5 @@
-/* store_name.c — mailbox names: whole paths for the protocols, one row a component here. */
+/* store_name.c — mailbox names: whole paths for the protocols, one row a component here.
+ */
 #include "base/utf8.h"
 #include "store/store_int.h"
 

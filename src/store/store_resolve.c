@@ -1,4 +1,5 @@
-/* store_resolve.c — whose address is it: asked for every RCPT, so answers are remembered until the directory changes. */
+/* store_resolve.c — whose address is it: asked for every RCPT, so answers are remembered
+ * until the directory changes. */
 #include "store/store_int.h"
 
 void resolve_init(struct store *s)
@@ -109,7 +110,8 @@ static enum status admin_of(struct store *s, struct arena *a, uint32_t *out,
 	return ST_OK;
 }
 
-/* The account behind an id: its address and whether it is disabled. ST_NOT_FOUND when it is gone. */
+/* The account behind an id: its address and whether it is disabled. ST_NOT_FOUND when it
+ * is gone. */
 static enum status account_named(struct store *s, struct arena *a, uint32_t account,
 				 struct store_recipient *out, struct err *e)
 {
@@ -179,8 +181,8 @@ enum status store_resolve(struct store *s, slice address, struct arena *a,
 {
 	struct address addr;
 	struct store_recipient r = { 0 };
-	uint64_t gen = atomic_load(
-		&s->directory_gen); /* before the reads: what changes meanwhile voids the answer */
+	/* before the reads: what changes meanwhile voids the answer */
+	uint64_t gen = atomic_load(&s->directory_gen);
 
 	if (!address_fold(a, address, &addr)) {
 		*out = (struct store_recipient){ .what = STORE_UNKNOWN_DOMAIN };

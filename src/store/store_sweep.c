@@ -1,4 +1,5 @@
-/* store_sweep.c — what was unlinked is cleared when nothing shows it any more, in transactions of bounded size. */
+/* store_sweep.c — what was unlinked is cleared when nothing shows it any more, in
+ * transactions of bounded size. */
 #include "store/store_int.h"
 
 #define SWEEP_BATCH 500
@@ -167,7 +168,7 @@ static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t 
 	return ST_OK;
 }
 
-/* --- change logs --------------------------------------------------------------------- */
+/* --- change logs -------------------------------------------------------------------- */
 struct prune_scan {
 	struct store_txn *t;
 	size_t n;
@@ -189,7 +190,8 @@ static bool take_log_row(void *ctx, slice key, slice value)
 	return true;
 }
 
-/* What is older than LIMIT_CHANGE_LOG goes; the floor tells who asks for it (RFC 7162 5.1). */
+/* What is older than LIMIT_CHANGE_LOG goes; the floor tells who asks for it (RFC 7162
+ * 5.1). */
 static enum status sweep_log(struct sweep *w, struct store_txn *t, struct err *e)
 {
 	struct txn_account *ta;
@@ -197,7 +199,8 @@ static enum status sweep_log(struct sweep *w, struct store_txn *t, struct err *e
 	struct skey gone = key_gone_log(w->account);
 	enum status st = txn_account(t, w->account, &ta, e);
 
-	if (st == err_status(ERR_NO_ACCOUNT) || (st == ST_OK && ta->hot->row.modseq < LIMIT_CHANGE_LOG)) {
+	if (st == err_status(ERR_NO_ACCOUNT) ||
+	    (st == ST_OK && ta->hot->row.modseq < LIMIT_CHANGE_LOG)) {
 		txn_del(t, skey_slice(&gone));
 		w->done++;
 		return ST_OK;
@@ -372,7 +375,8 @@ static enum status sweep_batch(struct store *s, const struct gone_key *at, size_
 	return st;
 }
 
-/* Where the scan goes on: behind this account, or behind the last row of it that stays. */
+/* Where the scan goes on: behind this account, or behind the last row of it that stays.
+ */
 static struct skey next_key(const struct gone_key *last, bool same_account)
 {
 	struct skey k = gone_key(last);

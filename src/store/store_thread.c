@@ -1,7 +1,8 @@
 /* store_thread.c — which thread a message belongs to: RFC 8621 3, by message ids alone.
  *
- * A thread has the id of its first email, and an email never changes its thread (RFC 8474 5.2). The newest reference
- * that is known decides; then the root of the references; a message nobody refers to starts a thread. */
+ * A thread has the id of its first email, and an email never changes its thread (RFC 8474
+ * 5.2). The newest reference that is known decides; then the root of the references; a
+ * message nobody refers to starts a thread. */
 #include "mime/mime_digest.h"
 #include "store/store_int.h"
 

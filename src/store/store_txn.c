@@ -1,4 +1,5 @@
-/* store_txn.c — transactions: hot rows loaded once and written once, one change log row, publications. */
+/* store_txn.c — transactions: hot rows loaded once and written once, one change log row,
+ * publications. */
 #include "store/store_int.h"
 
 /* --- rows --------------------------------------------------------------------------- */
@@ -7,7 +8,8 @@ enum status txn_get(struct store_txn *t, slice key, slice *out, struct err *e)
 	return kv_get(t->s->kv, t->kt, key, t->a, out, e);
 }
 
-/* The limits of kv are checked here as well: a transaction that kv would refuse must not leave hot rows behind. */
+/* The limits of kv are checked here as well: a transaction that kv would refuse must not
+ * leave hot rows behind. */
 void txn_put(struct store_txn *t, slice key, slice value)
 {
 	if (key.n > LIMIT_KEY || value.n > LIMIT_VALUE) {
@@ -333,7 +335,7 @@ static void log_row(struct store_txn *t, struct txn_account *ta, uint8_t *part,
 	row_log_start(b);
 }
 
-#define LOG_MARK 1000u   /* how often the sweep is told that the log has grown */
+#define LOG_MARK  1000u /* how often the sweep is told that the log has grown */
 #define LOG_PIECE 4096u /* uids: ≤ 40 KB however they lie */
 
 static void log_write(struct store_txn *t, struct txn_account *ta)
@@ -351,7 +353,8 @@ static void log_write(struct store_txn *t, struct txn_account *ta)
 		do {
 			size_t n = l->n - at < LOG_PIECE ? l->n - at : LOG_PIECE;
 
-			/* A piece that the whole rest continues without a gap costs nothing more: runs. */
+			/* A piece that the whole rest continues without a gap costs
+			 * nothing more: runs. */
 			while (at + n < l->n && l->uid[at + n] == l->uid[at + n - 1] + 1)
 				n++;
 			if (b.n > LIMIT_VALUE / 2)

@@ -1,4 +1,5 @@
-/* store_view.c — views: made from the one before through the change log, or from the rows. */
+/* store_view.c — views: made from the one before through the change log, or from the
+ * rows. */
 #include "store/store_view.h"
 
 /* --- registry ----------------------------------------------------------------------- */
@@ -241,7 +242,8 @@ static enum status view_scan(struct store *s, struct view_node *n, struct row_mb
 		if (st == ST_OK)
 			st = mbox_row(s, n, &now, e);
 		if (st == ST_OK && (now.modseq == modseq || tries == 3)) {
-			/* The last try under a storm of expunges: those that it missed are gone in the next view. */
+			/* The last try under a storm of expunges: those that it missed
+			 * are gone in the next view. */
 			struct uid_array *a = array_new(set.n);
 
 			array_add(a, set.uid, set.n);

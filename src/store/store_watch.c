@@ -1,4 +1,5 @@
-/* store_watch.c — who wants to hear of a change. Buckets by account, each with its lock; fn only posts. */
+/* store_watch.c — who wants to hear of a change. Buckets by account, each with its lock;
+ * fn only posts. */
 #include "store/store_int.h"
 
 static struct watch_bucket *bucket_of(struct store *s, uint32_t account)

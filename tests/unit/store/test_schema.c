@@ -1,37 +1,40 @@
-/* test_schema.c — rows: read(write(x)) = x; a row cut short or of another version is refused, never read beyond. */
+/* test_schema.c — rows: read(write(x)) = x; a row cut short or of another version is
+ * refused, never read beyond. */
 #include "store_test.h"
 #include "store/schema.h"
 
 static void test_keys_sort_as_their_numbers(void **state)
 {
-	struct skey k[] = { key_message(1, 1, 1),	 key_message(1, 1, 2), key_message(1, 1, 256),
-			    key_message(1, 2, 1),	 key_message(1, 256, 1), key_message(2, 0, 0),
+	struct skey k[] = { key_message(1, 1, 1),   key_message(1, 1, 2),
+			    key_message(1, 1, 256), key_message(1, 2, 1),
+			    key_message(1, 256, 1), key_message(2, 0, 0),
 			    key_message(256, 0, 0) };
 
 	(void)state;
 	for (size_t i = 1; i < sizeof(k) / sizeof(k[0]); i++)
 		assert_int_equal(slice_cmp(skey_slice(&k[i - 1]), skey_slice(&k[i])), -1);
 	assert_int_equal(key_message_uid(skey_slice(&k[2])), 256);
-	struct skey p = key_messages(1, 0xffffffffu), max = key_message(1, 0xffffffffu, 0xffffffffu);
+	struct skey p = key_messages(1, 0xffffffffu),
+		    max = key_message(1, 0xffffffffu, 0xffffffffu);
 
 	skey_next_prefix(&p);
 	assert_int_equal(slice_cmp(skey_slice(&max), skey_slice(&p)), -1);
 }
 
 /* Each prefix in a heap block of exactly its size, so that reading beyond shows. */
-#define CUT(b, read)                                                                                         \
-	do {                                                                                                 \
-		for (size_t n = 0; n <= (b).n; n++) {                                                        \
-			char *p = malloc(n ? n : 1);                                                         \
-			memcpy(p, (b).p, n);                                                                 \
-			slice s = slice_make(p, n);                                                          \
-			assert_int_equal(read, n == (b).n);                                                  \
-			if (n && n == (b).n) {                                                               \
-				p[0] = 99;                                                                   \
-				assert_false(read);                                                          \
-			}                                                                                    \
-			free(p);                                                                             \
-		}                                                                                            \
+#define CUT(b, read)                                        \
+	do {                                                \
+		for (size_t n = 0; n <= (b).n; n++) {       \
+			char *p = malloc(n ? n : 1);        \
+			memcpy(p, (b).p, n);                \
+			slice s = slice_make(p, n);         \
+			assert_int_equal(read, n == (b).n); \
+			if (n && n == (b).n) {              \
+				p[0] = 99;                  \
+				assert_false(read);         \
+			}                                   \
+			free(p);                            \
+		}                                           \
 	} while (0)
 
 static void test_rows_cut_short_or_of_another_version_are_refused(void **state)
@@ -39,16 +42,36 @@ static void test_rows_cut_short_or_of_another_version_are_refused(void **state)
 	AUTO_BUF b;
 	AUTO_ARENA a;
 	struct row_directory d = { 7, 8, 9 }, d2;
-	struct row_login l = { .account = 3, .created = 4, .verifier = S("{X}y"), .disabled = true }, l2;
-	struct row_account acct = { .modseq = 1, .next_email = 2, .bytes = 300, .role = { 0, 5 } }, acct2;
-	struct row_mbox m = { .uidnext = 6, .modseq = 70000, .name = S("box"), .exists = true }, m2;
+	struct row_login l = { .account = 3,
+			       .created = 4,
+			       .verifier = S("{X}y"),
+			       .disabled = true },
+			 l2;
+	struct row_account acct = { .modseq = 1,
+				    .next_email = 2,
+				    .bytes = 300,
+				    .role = { 0, 5 } },
+			   acct2;
+	struct row_mbox m = { .uidnext = 6,
+			      .modseq = 70000,
+			      .name = S("box"),
+			      .exists = true },
+			m2;
 	struct row_msgid id = { 1, 2 }, id2;
 	struct row_gone g = { 1, 2, true, { { .uid = 5, .email = 6 }, true } }, g2;
-	struct row_email em = { .received = 1, .prefix = S("P: q\r\n"), .preview = S(""),
-				.digest = S("dig") }, em2;
+	struct row_email em = { .received = 1,
+				.prefix = S("P: q\r\n"),
+				.preview = S(""),
+				.digest = S("dig") },
+			 em2;
 	slice rcpt[] = { S("a"), S("b") };
-	struct store_queue_entry q = { .id = 1, .sender = S("s"), .rcpt = rcpt, .n_rcpt = 2, .state = S("w"),
-				       .prefix = S("p") }, q2;
+	struct store_queue_entry q = { .id = 1,
+				       .sender = S("s"),
+				       .rcpt = rcpt,
+				       .n_rcpt = 2,
+				       .state = S("w"),
+				       .prefix = S("p") },
+				 q2;
 
 	(void)state;
 	arena_init(&a);
@@ -81,7 +104,8 @@ static void test_rows_cut_short_or_of_another_version_are_refused(void **state)
 	CUT(b, row_queue_read(s, &a, &q2));
 }
 
-static void test_the_change_log_gives_back_what_was_written_and_survives_damage(void **state)
+static void test_the_change_log_gives_back_what_was_written_and_survives_damage(
+	void **state)
 {
 	AUTO_BUF b;
 	const uint32_t uid[] = { 1, 2, 3, 7, 9, 10, 4294967294u };
@@ -108,7 +132,8 @@ static void test_the_change_log_gives_back_what_was_written_and_survives_damage(
 	assert_int_equal(r.op, LOG_ADDED);
 	assert_false(row_log_next(&r)); /* what was not read is skipped */
 	assert_false(r.bad);
-	for (size_t at = 0; at < b.n; at++) { /* any byte may be anything: it ends, and within the row */
+	for (size_t at = 0; at < b.n;
+	     at++) { /* any byte may be anything: it ends, and within the row */
 		for (int v = 0; v < 256; v += 5) {
 			char *p = malloc(b.n);
 
@@ -127,7 +152,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys_sort_as_their_numbers),
 		cmocka_unit_test(test_rows_cut_short_or_of_another_version_are_refused),
-		cmocka_unit_test(test_the_change_log_gives_back_what_was_written_and_survives_damage),
+		cmocka_unit_test(
+			test_the_change_log_gives_back_what_was_written_and_survives_damage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -34,7 +34,8 @@ static void test_an_address_finds_its_account_in_any_case(void **state)
 		reaches(b, "Alice@EXAMPLE.Org", b->alice);
 		reaches(b, "\"alice\"@example.org", b->alice);
 		reaches(b, "\"al\\ice\"@example.org", b->alice);
-		assert_slice(resolve(b, "ALICE@example.org").address, "alice@example.org");
+		assert_slice(resolve(b, "ALICE@example.org").address,
+			     "alice@example.org");
 	}
 }
 
@@ -56,18 +57,21 @@ static void test_unknown_users_and_domains_are_told_apart(void **state)
 	is_unknown(b, "alice@example.org.", STORE_UNKNOWN_DOMAIN);
 }
 
-static void test_postmaster_and_abuse_reach_the_admin_until_somebody_has_the_name(void **state)
+static void test_postmaster_and_abuse_reach_the_admin_until_somebody_has_the_name(
+	void **state)
 {
 	struct bench *b = *state;
 	uint32_t abuse;
 
-	reaches(b, "Postmaster", b->alice); /* RFC 5321 4.5.1; the first account is admin */
+	reaches(b, "Postmaster",
+		b->alice); /* RFC 5321 4.5.1; the first account is admin */
 	reaches(b, "postmaster@example.org", b->alice);
 	reaches(b, "ABUSE@example.org", b->alice);
 	is_unknown(b, "postmaster@example.com", STORE_UNKNOWN_DOMAIN);
 	OK(store_account_add(b->s, SL("abuse@example.org"), SL("x"), &abuse, &e));
 	reaches(b, "abuse@example.org", abuse);
-	OK(store_alias_add(b->s, SL("postmaster@example.org"), SL("bob@example.org"), &e));
+	OK(store_alias_add(b->s, SL("postmaster@example.org"), SL("bob@example.org"),
+			   &e));
 	reaches(b, "postmaster@example.org", b->bob);
 	reaches(b, "postmaster", b->alice);
 }
@@ -103,10 +107,14 @@ static void test_bad_domains_and_addresses_are_refused(void **state)
 	FAILS(store_domain_add(b->s, SL("a\0b"), &e), ERR_SYNTAX);
 	FAILS(store_account_add(b->s, SL("carol"), SL("x"), &id, &e), ERR_SYNTAX);
 	FAILS(store_account_add(b->s, SL("@example.org"), SL("x"), &id, &e), ERR_SYNTAX);
-	FAILS(store_account_add(b->s, SL("a\nb@example.org"), SL("x"), &id, &e), ERR_SYNTAX);
-	FAILS(store_account_add(b->s, SL("a\0b@example.org"), SL("x"), &id, &e), ERR_SYNTAX);
-	FAILS(store_account_add(b->s, SL("carol@example.com"), SL("x"), &id, &e), ERR_NO_DOMAIN);
-	FAILS(store_account_add(b->s, SL("ALICE@example.org"), SL("x"), &id, &e), ERR_EXISTS);
+	FAILS(store_account_add(b->s, SL("a\nb@example.org"), SL("x"), &id, &e),
+	      ERR_SYNTAX);
+	FAILS(store_account_add(b->s, SL("a\0b@example.org"), SL("x"), &id, &e),
+	      ERR_SYNTAX);
+	FAILS(store_account_add(b->s, SL("carol@example.com"), SL("x"), &id, &e),
+	      ERR_NO_DOMAIN);
+	FAILS(store_account_add(b->s, SL("ALICE@example.org"), SL("x"), &id, &e),
+	      ERR_EXISTS);
 }
 
 static void test_a_domain_with_accounts_or_aliases_stays(void **state)
@@ -132,7 +140,8 @@ static void test_aliases_follow_their_account_when_it_is_renamed(void **state)
 
 	OK(store_alias_add(b->s, SL("Info@example.org"), SL("bob@example.org"), &e));
 	reaches(b, "info@example.org", b->bob);
-	OK(store_account_rename(b->s, SL("bob@example.org"), SL("robert@example.org"), &e));
+	OK(store_account_rename(b->s, SL("bob@example.org"), SL("robert@example.org"),
+				&e));
 	reaches(b, "info@example.org", b->bob);
 	reaches(b, "robert@example.org", b->bob);
 	is_unknown(b, "bob@example.org", STORE_UNKNOWN_USER);
@@ -141,9 +150,12 @@ static void test_aliases_follow_their_account_when_it_is_renamed(void **state)
 	assert_int_equal(n, 1);
 	assert_slice(list[0].address, "info@example.org");
 	assert_slice(list[0].target, "robert@example.org");
-	FAILS(store_alias_add(b->s, SL("info@example.org"), SL("alice@example.org"), &e), ERR_EXISTS);
-	FAILS(store_alias_add(b->s, SL("y@example.org"), SL("info@example.org"), &e), ERR_NO_ACCOUNT);
-	FAILS(store_alias_add(b->s, SL("y@example.org"), SL("z@example.org"), &e), ERR_NO_ACCOUNT);
+	FAILS(store_alias_add(b->s, SL("info@example.org"), SL("alice@example.org"), &e),
+	      ERR_EXISTS);
+	FAILS(store_alias_add(b->s, SL("y@example.org"), SL("info@example.org"), &e),
+	      ERR_NO_ACCOUNT);
+	FAILS(store_alias_add(b->s, SL("y@example.org"), SL("z@example.org"), &e),
+	      ERR_NO_ACCOUNT);
 	FAILS(store_alias_remove(b->s, SL("alice@example.org"), &e), ERR_NO_ACCOUNT);
 }
 
@@ -179,13 +191,16 @@ static void test_what_an_account_is_can_be_read_and_changed(void **state)
 	assert_true(a.disabled);
 	OK(store_account_set_disabled(b->s, SL("bob@example.org"), false, &e));
 	assert_false(resolve(b, "bob@example.org").disabled);
-	FAILS(store_account_set_disabled(b->s, SL("x@example.org"), false, &e), ERR_NO_ACCOUNT);
-	FAILS(store_account_get(b->s, SL("x@example.org"), &b->a, &a, &e), ERR_NO_ACCOUNT);
+	FAILS(store_account_set_disabled(b->s, SL("x@example.org"), false, &e),
+	      ERR_NO_ACCOUNT);
+	FAILS(store_account_get(b->s, SL("x@example.org"), &b->a, &a, &e),
+	      ERR_NO_ACCOUNT);
 	FAILS(store_account_get(b->s, SL("bob"), &b->a, &a, &e), ERR_NO_ACCOUNT);
 	FAILS(store_account_by_id(b->s, 77, &b->a, &a, &e), ERR_NO_ACCOUNT);
 }
 
-static void test_a_removed_account_takes_its_mail_along_and_its_id_is_not_given_again(void **state)
+static void test_a_removed_account_takes_its_mail_along_and_its_id_is_not_given_again(
+	void **state)
 {
 	struct bench *b = *state;
 	struct store_account *list;
@@ -250,10 +265,12 @@ static void test_a_removed_account_leaves_no_row_behind(void **state)
 	IN_TXN(b, carol, store_mailbox_delete(t, carol, SL("Sent"), &e));
 	OK(store_account_remove(b->s, SL("carol@example.org"), &e));
 	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
-	assert_int_equal(all_rows(b), before + 1); /* the value of UIDVALIDITY given out */
+	assert_int_equal(all_rows(b),
+			 before + 1); /* the value of UIDVALIDITY given out */
 }
 
-static void test_many_accounts_are_made_in_one_go_and_each_line_has_its_answer(void **state)
+static void test_many_accounts_are_made_in_one_go_and_each_line_has_its_answer(
+	void **state)
 {
 	struct bench *b = *state;
 	struct store_new_account list[] = {
@@ -276,7 +293,8 @@ static void test_many_accounts_are_made_in_one_go_and_each_line_has_its_answer(v
 	r = resolve(b, "n3@example.org");
 	assert_int_equal(r.what, STORE_LOCAL);
 	assert_int_equal(deliver(b, r.account, 0, SL(""), SL("x\r\n")), 1);
-	assert_int_equal(mbox_get(b, r.account, mbox_id(b, r.account, "Junk")).role, ROLE_JUNK);
+	assert_int_equal(mbox_get(b, r.account, mbox_id(b, r.account, "Junk")).role,
+			 ROLE_JUNK);
 }
 
 static void test_a_newer_format_is_left_alone_with_a_sentence(void **state)

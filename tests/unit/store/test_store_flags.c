@@ -1,4 +1,5 @@
-/* test_store_flags.c — flags and keywords, copies and moves, expunging, \Recent, queue, hand-offs. */
+/* test_store_flags.c — flags and keywords, copies and moves, expunging, \Recent, queue,
+ * hand-offs. */
 #include "store_test.h"
 
 #define TEXT "Message-ID: <1@x>\r\nSubject: x\r\n\r\nbody\r\n"
@@ -11,12 +12,14 @@ static struct store_row row_of(struct bench *b, uint32_t mbox, uint32_t uid)
 	return row;
 }
 
-static void change(struct bench *b, uint32_t mbox, uint32_t uid, enum store_flag_op op, uint32_t sys, uint64_t kw)
+static void change(struct bench *b, uint32_t mbox, uint32_t uid, enum store_flag_op op,
+		   uint32_t sys, uint64_t kw)
 {
 	struct store_uids u = { &uid, 1 };
 	struct store_flags f = { sys, kw };
 
-	IN_TXN(b, b->alice, store_flags_change(t, b->alice, mbox, &u, op, f, NULL, NULL, &e));
+	IN_TXN(b, b->alice,
+	       store_flags_change(t, b->alice, mbox, &u, op, f, NULL, NULL, &e));
 }
 
 static uint32_t copy(struct bench *b, uint32_t from, uint32_t uid, uint32_t to)
@@ -36,7 +39,8 @@ static uint32_t copy(struct bench *b, uint32_t from, uint32_t uid, uint32_t to)
 static void test_flags_are_set_added_and_removed(void **state)
 {
 	struct bench *b = *state;
-	uint32_t inbox = mbox_id(b, b->alice, "INBOX"), uid = deliver(b, b->alice, 0, SL(""), SL(TEXT));
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 uid = deliver(b, b->alice, 0, SL(""), SL(TEXT));
 
 	change(b, inbox, uid, FLAG_ADD, FLAG_SEEN | FLAG_FLAGGED, 5);
 	assert_int_equal(row_of(b, inbox, uid).flags.sys, FLAG_SEEN | FLAG_FLAGGED);
@@ -53,7 +57,8 @@ static void test_flags_are_set_added_and_removed(void **state)
 static void test_a_row_that_does_not_change_keeps_its_modseq(void **state)
 {
 	struct bench *b = *state;
-	uint32_t inbox = mbox_id(b, b->alice, "INBOX"), uid = deliver(b, b->alice, 0, SL(""), SL(TEXT));
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 uid = deliver(b, b->alice, 0, SL(""), SL(TEXT));
 	uint64_t modseq;
 
 	change(b, inbox, uid, FLAG_ADD, FLAG_SEEN, 0);
@@ -65,11 +70,14 @@ static void test_a_row_that_does_not_change_keeps_its_modseq(void **state)
 	assert_true(row_of(b, inbox, uid).modseq > modseq);
 }
 
-static void test_flags_of_a_copied_email_are_the_same_in_both_mailboxes_but_deleted(void **state)
+static void test_flags_of_a_copied_email_are_the_same_in_both_mailboxes_but_deleted(
+	void **state)
 {
 	struct bench *b = *state;
-	uint32_t inbox = mbox_id(b, b->alice, "INBOX"), arch = mbox_id(b, b->alice, "Archive");
-	uint32_t uid = deliver(b, b->alice, 0, SL(""), SL(TEXT)), made = copy(b, inbox, uid, arch);
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 arch = mbox_id(b, b->alice, "Archive");
+	uint32_t uid = deliver(b, b->alice, 0, SL(""), SL(TEXT)),
+		 made = copy(b, inbox, uid, arch);
 	uint64_t before = mbox_get(b, b->alice, arch).modseq;
 
 	assert_int_equal(row_of(b, inbox, uid).email, row_of(b, arch, made).email);
@@ -81,18 +89,22 @@ static void test_flags_of_a_copied_email_are_the_same_in_both_mailboxes_but_dele
 	assert_true(mbox_get(b, b->alice, arch).modseq > before);
 }
 
-static void test_copying_twice_into_a_mailbox_makes_an_email_of_its_own_that_tells_the_same_ids(void **state)
+static void
+test_copying_twice_into_a_mailbox_makes_an_email_of_its_own_that_tells_the_same_ids(
+	void **state)
 {
 	struct bench *b = *state;
 	uint32_t inbox = mbox_id(b, b->alice, "INBOX");
-	uint32_t uid = deliver(b, b->alice, 0, SL("P: q\r\n"), SL(TEXT)), made = copy(b, inbox, uid, inbox);
+	uint32_t uid = deliver(b, b->alice, 0, SL("P: q\r\n"), SL(TEXT)),
+		 made = copy(b, inbox, uid, inbox);
 	struct store_email one, two;
 
 	change(b, inbox, uid, FLAG_ADD, FLAG_SEEN, 0);
 	assert_int_equal(row_of(b, inbox, made).flags.sys, 0); /* flags of its own */
 	assert_int_not_equal(row_of(b, inbox, uid).email, row_of(b, inbox, made).email);
 	OK(store_email_get(b->s, b->alice, row_of(b, inbox, uid).email, &b->a, &one, &e));
-	OK(store_email_get(b->s, b->alice, row_of(b, inbox, made).email, &b->a, &two, &e));
+	OK(store_email_get(b->s, b->alice, row_of(b, inbox, made).email, &b->a, &two,
+			   &e));
 	assert_int_equal(one.id, two.id); /* RFC 8474 5.1 */
 	assert_int_equal(one.thread, two.thread);
 	assert_slice(whole(b, &two), "P: q\r\n" TEXT);
@@ -101,7 +113,8 @@ static void test_copying_twice_into_a_mailbox_makes_an_email_of_its_own_that_tel
 static void test_a_copy_keeps_flags_and_date_and_stores_no_body(void **state)
 {
 	struct bench *b = *state;
-	uint32_t inbox = mbox_id(b, b->alice, "INBOX"), arch = mbox_id(b, b->alice, "Archive");
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 arch = mbox_id(b, b->alice, "Archive");
 	uint32_t uid = deliver(b, b->alice, 0, SL(""), SL(TEXT));
 	struct kv_stat before, after;
 
@@ -120,7 +133,8 @@ static void test_a_copy_keeps_flags_and_date_and_stores_no_body(void **state)
 static void test_a_moved_email_keeps_its_id_and_leaves_the_source(void **state)
 {
 	struct bench *b = *state;
-	uint32_t inbox = mbox_id(b, b->alice, "INBOX"), trash = mbox_id(b, b->alice, "Trash");
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 trash = mbox_id(b, b->alice, "Trash");
 	uint32_t list[] = { 1, 3, 9 };
 	struct store_uids u = { list, 3 }, from, to;
 	struct store_row row;
@@ -140,7 +154,8 @@ static void test_a_moved_email_keeps_its_id_and_leaves_the_source(void **state)
 	FAILS(store_row_get(b->s, b->alice, inbox, 3, &row, &e), ERR_NO_MESSAGE);
 	assert_int_equal(mbox_get(b, b->alice, inbox).messages, 1);
 	assert_int_equal(mbox_get(b, b->alice, trash).messages, 2);
-	assert_int_equal(deliver(b, b->alice, 0, SL(""), SL(TEXT)), 4); /* a uid is not given again */
+	assert_int_equal(deliver(b, b->alice, 0, SL(""), SL(TEXT)),
+			 4); /* a uid is not given again */
 }
 
 static void test_expunge_takes_only_what_is_marked_when_asked(void **state)
@@ -182,15 +197,23 @@ static void test_too_many_messages_at_once_are_refused(void **state)
 {
 	struct bench *b = *state;
 	uint32_t inbox = mbox_id(b, b->alice, "INBOX");
-	struct store_uids u = { mem_array(LIMIT_COPY_MESSAGES + 1, sizeof(uint32_t)), LIMIT_STORE_CHUNK + 1 };
+	struct store_uids u = { mem_array(LIMIT_COPY_MESSAGES + 1, sizeof(uint32_t)),
+				LIMIT_STORE_CHUNK + 1 };
 	struct store_flags f = { 0 };
 
-	FAILS_IN_TXN(b, b->alice, store_expunge(t, b->alice, inbox, &u, false, NULL, &e), ERR_LIMIT);
+	FAILS_IN_TXN(b, b->alice, store_expunge(t, b->alice, inbox, &u, false, NULL, &e),
+		     ERR_LIMIT);
 	FAILS_IN_TXN(b, b->alice,
-		     store_flags_change(t, b->alice, inbox, &u, FLAG_ADD, f, NULL, NULL, &e), ERR_LIMIT);
-	FAILS_IN_TXN(b, b->alice, store_move(t, b->alice, inbox, &u, inbox, NULL, NULL, &e), ERR_LIMIT);
+		     store_flags_change(t, b->alice, inbox, &u, FLAG_ADD, f, NULL, NULL,
+					&e),
+		     ERR_LIMIT);
+	FAILS_IN_TXN(b, b->alice,
+		     store_move(t, b->alice, inbox, &u, inbox, NULL, NULL, &e),
+		     ERR_LIMIT);
 	u.n = LIMIT_COPY_MESSAGES + 1;
-	FAILS_IN_TXN(b, b->alice, store_copy(t, b->alice, inbox, &u, inbox, NULL, NULL, &e), ERR_LIMIT);
+	FAILS_IN_TXN(b, b->alice,
+		     store_copy(t, b->alice, inbox, &u, inbox, NULL, NULL, &e),
+		     ERR_LIMIT);
 	mem_free(u.uid);
 }
 
@@ -208,15 +231,19 @@ static void test_keywords_get_a_bit_each_in_any_case_up_to_the_limit(void **stat
 	bench_reopen(b);
 	IN_TXN(b, b->alice, store_keyword_bit(t, b->alice, SL("$JUNK"), &bit, &e));
 	assert_int_equal(bit, 0);
-	FAILS_IN_TXN(b, b->alice, store_keyword_bit(t, b->alice, SL("two words"), &bit, &e), ERR_CANNOT);
-	FAILS_IN_TXN(b, b->alice, store_keyword_bit(t, b->alice, SL(""), &bit, &e), ERR_CANNOT);
+	FAILS_IN_TXN(b, b->alice,
+		     store_keyword_bit(t, b->alice, SL("two words"), &bit, &e),
+		     ERR_CANNOT);
+	FAILS_IN_TXN(b, b->alice, store_keyword_bit(t, b->alice, SL(""), &bit, &e),
+		     ERR_CANNOT);
 	for (unsigned i = 2; i < LIMIT_KEYWORDS; i++) {
 		slice name = arena_fmt(&b->a, "k%u", i);
 
 		IN_TXN(b, b->alice, store_keyword_bit(t, b->alice, name, &bit, &e));
 		assert_int_equal(bit, i);
 	}
-	FAILS_IN_TXN(b, b->alice, store_keyword_bit(t, b->alice, SL("one-more"), &bit, &e), ERR_LIMIT);
+	FAILS_IN_TXN(b, b->alice,
+		     store_keyword_bit(t, b->alice, SL("one-more"), &bit, &e), ERR_LIMIT);
 	IN_TXN(b, b->alice, store_keyword_bit(t, b->alice, SL("K63"), &bit, &e));
 	assert_int_equal(bit, 63);
 	OK(store_keywords(b->s, b->alice, &b->a, &list, &n, &e));
@@ -235,8 +262,15 @@ static void test_a_queued_message_is_listed_with_its_envelope(void **state)
 	const uint32_t ids[] = { 0, b->alice };
 	slice rcpt[] = { S("x@example.com"), S("y\r\n@\0z") };
 	struct store_queue_entry entry = {
-		.queued = 5, .due = 7, .account = b->alice, .sender = S("alice@example.org"), .rcpt = rcpt,
-		.n_rcpt = 2, .prefix = S("Received: here\r\n"), .state = S("waiting"), .body_8bit = true,
+		.queued = 5,
+		.due = 7,
+		.account = b->alice,
+		.sender = S("alice@example.org"),
+		.rcpt = rcpt,
+		.n_rcpt = 2,
+		.prefix = S("Received: here\r\n"),
+		.state = S("waiting"),
+		.body_8bit = true,
 	};
 	struct store_queue_entry *list;
 	struct store_place place = { .account = b->alice };
@@ -275,7 +309,9 @@ static void test_a_queued_message_is_listed_with_its_envelope(void **state)
 static void hand_off(struct bench *b, uint32_t account, uint32_t mbox)
 {
 	struct intake *in = message(b, SL(TEXT));
-	struct store_place place = { account, mbox, S("To: you\r\n"), { FLAG_FLAGGED, 1 }, 77 };
+	struct store_place place = {
+		account, mbox, S("To: you\r\n"), { FLAG_FLAGGED, 1 }, 77
+	};
 
 	IN_TXN(b, b->alice, store_handoff_add(t, in, &place, &e));
 	intake_free(in);
@@ -299,7 +335,8 @@ static void test_hand_offs_are_filed_once_and_survive_a_restart(void **state)
 	assert_int_equal(done, 3);
 	OK(store_handoff_run(b->s, 100, &done, &e));
 	assert_int_equal(done, 0);
-	assert_int_equal(mbox_get(b, b->bob, inbox).messages, 2); /* one for the mailbox that went */
+	assert_int_equal(mbox_get(b, b->bob, inbox).messages,
+			 2); /* one for the mailbox that went */
 	OK(store_row_get(b->s, b->bob, inbox, 1, &row, &e));
 	assert_int_equal(row.flags.sys, FLAG_FLAGGED);
 	assert_int_equal(row.internal_date, 77);
@@ -316,7 +353,9 @@ static void test_many_hand_offs_to_many_accounts_are_filed_in_batches(void **sta
 	size_t done;
 
 	for (unsigned i = 0; i < 100; i++)
-		list[i] = (struct store_new_account){ arena_fmt(&b->a, "u%u@example.org", i), S("x"), ERR_IO };
+		list[i] = (struct store_new_account){
+			arena_fmt(&b->a, "u%u@example.org", i), S("x"), ERR_IO
+		};
 	OK(store_account_add_many(b->s, list, 100, &e));
 	t = begin(b, b->alice);
 	for (uint32_t i = 0; i < 100; i++) {

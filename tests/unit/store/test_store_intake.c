@@ -9,7 +9,8 @@ struct taken {
 };
 
 /* Receives the pieces, stores the message and reads it back. */
-static struct taken take_pieces(struct bench *b, unsigned flags, const slice *piece, size_t n)
+static struct taken take_pieces(struct bench *b, unsigned flags, const slice *piece,
+				size_t n)
 {
 	struct intake *in = intake_new(b->s, flags, LIMIT_MESSAGE);
 	struct store_place place = { .account = b->alice };
@@ -53,7 +54,8 @@ static const struct {
 	{ S("\r"), S("\r\n"), true },
 	{ S("no end"), S("no end"), false },
 	{ S(""), S(""), false },
-	{ S("Subject: x\n\nbody\r\nmore\n.\n\r\n"), S("Subject: x\r\n\r\nbody\r\nmore\r\n.\r\n\r\n"), true },
+	{ S("Subject: x\n\nbody\r\nmore\n.\n\r\n"),
+	  S("Subject: x\r\n\r\nbody\r\nmore\r\n.\r\n\r\n"), true },
 };
 
 static void test_every_line_end_becomes_crlf_and_nothing_else_changes(void **state)
@@ -72,21 +74,25 @@ static void test_every_line_end_becomes_crlf_and_nothing_else_changes(void **sta
 static void test_return_path_fields_of_the_header_go_and_only_those(void **state)
 {
 	struct bench *b = *state;
-	slice in = SL("Return-Path: <a@b>\r\nSubject: Return-Path: x\r\nRETURN-path \t: <c@d>\r\n"
-		      " folded\r\n\tagain\r\nReturn-Paths: no\r\nReturn-Pat: no\r\nX-Return-Path: no\r\n"
-		      " Return-Path: folded into another\r\nreturn-path:\r\nTo: x\r\n\r\n"
-		      "Return-Path: <in the body>\r\n");
-	slice want = SL("Subject: Return-Path: x\r\nReturn-Paths: no\r\nReturn-Pat: no\r\n"
-			"X-Return-Path: no\r\n Return-Path: folded into another\r\nTo: x\r\n\r\n"
-			"Return-Path: <in the body>\r\n");
+	slice in = SL(
+		"Return-Path: <a@b>\r\nSubject: Return-Path: x\r\nRETURN-path \t: <c@d>\r\n"
+		" folded\r\n\tagain\r\nReturn-Paths: no\r\nReturn-Pat: no\r\nX-Return-Path: no\r\n"
+		" Return-Path: folded into another\r\nreturn-path:\r\nTo: x\r\n\r\n"
+		"Return-Path: <in the body>\r\n");
+	slice want = SL(
+		"Subject: Return-Path: x\r\nReturn-Paths: no\r\nReturn-Pat: no\r\n"
+		"X-Return-Path: no\r\n Return-Path: folded into another\r\nTo: x\r\n\r\n"
+		"Return-Path: <in the body>\r\n");
 
 	assert_true(slice_eq(take(b, INTAKE_STRIP_TRACE, in).stored, want));
 	assert_true(slice_eq(take(b, 0, in).stored, in)); /* APPEND keeps them */
-	assert_slice(take(b, INTAKE_STRIP_TRACE, SL("Return-Path")).stored, "Return-Path");
+	assert_slice(take(b, INTAKE_STRIP_TRACE, SL("Return-Path")).stored,
+		     "Return-Path");
 	assert_slice(take(b, INTAKE_STRIP_TRACE, SL("\r\nReturn-Path: b\r\n")).stored,
 		     "\r\nReturn-Path: b\r\n");
 	assert_slice(take(b, INTAKE_STRIP_TRACE, SL("Return-Path: b")).stored, "");
-	assert_slice(take(b, INTAKE_STRIP_TRACE, SL("Return-Path: b\nX: y\n\nz")).stored, "X: y\r\n\r\nz");
+	assert_slice(take(b, INTAKE_STRIP_TRACE, SL("Return-Path: b\nX: y\n\nz")).stored,
+		     "X: y\r\n\r\nz");
 }
 
 /* Everything that a cut could tear apart, in one message. */
@@ -117,7 +123,8 @@ static void cut_everywhere(struct bench *b, slice text, unsigned flags)
 	assert_memory_equal(sha, want.info.blob.h, 32);
 	for (size_t at = 0; at <= text.n; at++) {
 		slice two[] = { slice_sub(text, 0, at), slice_from(text, at) };
-		slice three[] = { slice_sub(text, 0, at), slice_sub(text, at, 1), slice_from(text, at + 1) };
+		slice three[] = { slice_sub(text, 0, at), slice_sub(text, at, 1),
+				  slice_from(text, at + 1) };
 		struct taken got = take_pieces(b, flags, two, 2);
 
 		same(&want, &got, at);
@@ -151,8 +158,10 @@ static void test_what_smtp_asks_about_a_message_is_noticed(void **state)
 	assert_int_equal(info->received_fields, 1);
 	assert_false(intake_was_delivered_to(in, SL("me@example.org")));
 	intake_free(in);
-	in = message(b, SL("Received: a\r\nReceived: b\r\nReceived: c\r\nDelivered-To: Me@Example.org\r\n"
-			   "From: a\r\nFrom: b\r\n\r\nReceived: d\r\n"));
+	in = message(
+		b,
+		SL("Received: a\r\nReceived: b\r\nReceived: c\r\nDelivered-To: Me@Example.org\r\n"
+		   "From: a\r\nFrom: b\r\n\r\nReceived: d\r\n"));
 	info = intake_get(in);
 	assert_int_equal(info->received_fields, 3);
 	assert_int_equal(info->from_fields, 2);
@@ -167,7 +176,8 @@ static void test_what_smtp_asks_about_a_message_is_noticed(void **state)
 	intake_free(in);
 }
 
-static void test_a_message_that_is_too_long_is_dropped_while_the_peer_finishes(void **state)
+static void test_a_message_that_is_too_long_is_dropped_while_the_peer_finishes(
+	void **state)
 {
 	struct bench *b = *state;
 	struct intake *in = intake_new(b->s, 0, 1000);

@@ -12,8 +12,8 @@ static char *names(struct bench *b)
 	buf_init(&out, 1u << 16);
 	OK(store_mailbox_list(b->s, b->alice, &b->a, &list, &n, &e));
 	for (size_t i = 0; i < n; i++)
-		buf_addf(&out, "%s%.*s%s%s", i ? " " : "", FMT(list[i].name), list[i].exists ? "" : "?",
-			 list[i].has_children ? "+" : "");
+		buf_addf(&out, "%s%.*s%s%s", i ? " " : "", FMT(list[i].name),
+			 list[i].exists ? "" : "?", list[i].has_children ? "+" : "");
 	return arena_cstr(&b->a, buf_slice(&out));
 }
 
@@ -21,7 +21,8 @@ static uint32_t create(struct bench *b, const char *name)
 {
 	uint32_t id;
 
-	IN_TXN(b, b->alice, store_mailbox_create(t, b->alice, slice_str(name), ROLE_NONE, &id, &e));
+	IN_TXN(b, b->alice,
+	       store_mailbox_create(t, b->alice, slice_str(name), ROLE_NONE, &id, &e));
 	return id;
 }
 
@@ -32,14 +33,16 @@ static void remove_mbox(struct bench *b, const char *name)
 
 static void rename_mbox(struct bench *b, const char *from, const char *to)
 {
-	IN_TXN(b, b->alice, store_mailbox_rename(t, b->alice, slice_str(from), slice_str(to), &e));
+	IN_TXN(b, b->alice,
+	       store_mailbox_rename(t, b->alice, slice_str(from), slice_str(to), &e));
 }
 
 static void cannot_create(struct bench *b, slice name, enum err_code why)
 {
 	uint32_t id;
 
-	FAILS_IN_TXN(b, b->alice, store_mailbox_create(t, b->alice, name, ROLE_NONE, &id, &e), why);
+	FAILS_IN_TXN(b, b->alice,
+		     store_mailbox_create(t, b->alice, name, ROLE_NONE, &id, &e), why);
 }
 
 static void test_an_account_begins_with_six_mailboxes_inbox_first(void **state)
@@ -57,7 +60,8 @@ static void test_an_account_begins_with_six_mailboxes_inbox_first(void **state)
 	}
 }
 
-static void test_uidvalidity_is_given_once_in_the_whole_store_and_never_goes_back(void **state)
+static void test_uidvalidity_is_given_once_in_the_whole_store_and_never_goes_back(
+	void **state)
 {
 	struct bench *b = *state;
 	uint32_t last = 0;
@@ -71,7 +75,9 @@ static void test_uidvalidity_is_given_once_in_the_whole_store_and_never_goes_bac
 		remove_mbox(b, "box");
 		if (i == 10) {
 			bench_reopen(b);
-			clock_advance(&b->clock, -(int64_t)1000 * 1000000); /* a clock that was set back */
+			clock_advance(&b->clock,
+				      -(int64_t)1000 *
+					      1000000); /* a clock that was set back */
 		}
 	}
 }
@@ -83,9 +89,12 @@ static void test_missing_parents_are_made_and_names_sort_below_them(void **state
 	create(b, "a/b/c/");
 	create(b, "a-x");
 	create(b, "inbox/sub");
-	assert_string_equal(names(b), "INBOX+ INBOX/sub Archive Drafts Junk Sent Trash a+ a/b+ a/b/c a-x");
+	assert_string_equal(
+		names(b),
+		"INBOX+ INBOX/sub Archive Drafts Junk Sent Trash a+ a/b+ a/b/c a-x");
 	assert_int_equal(mbox_id(b, b->alice, "InBoX"), mbox_id(b, b->alice, "INBOX"));
-	assert_int_equal(mbox_id(b, b->alice, "Inbox/sub"), mbox_id(b, b->alice, "INBOX/sub"));
+	assert_int_equal(mbox_id(b, b->alice, "Inbox/sub"),
+			 mbox_id(b, b->alice, "INBOX/sub"));
 	assert_slice(mbox_get(b, b->alice, mbox_id(b, b->alice, "a/b/c")).name, "a/b/c");
 }
 
@@ -119,10 +128,12 @@ static void test_a_role_is_given_once_and_again_when_its_mailbox_is_gone(void **
 	struct bench *b = *state;
 	uint32_t id;
 
-	FAILS_IN_TXN(b, b->alice, store_mailbox_create(t, b->alice, SL("S2"), ROLE_SENT, &id, &e),
+	FAILS_IN_TXN(b, b->alice,
+		     store_mailbox_create(t, b->alice, SL("S2"), ROLE_SENT, &id, &e),
 		     ERR_CANNOT);
 	remove_mbox(b, "Sent");
-	IN_TXN(b, b->alice, store_mailbox_create(t, b->alice, SL("S2"), ROLE_SENT, &id, &e));
+	IN_TXN(b, b->alice,
+	       store_mailbox_create(t, b->alice, SL("S2"), ROLE_SENT, &id, &e));
 	assert_int_equal(mbox_get(b, b->alice, id).role, ROLE_SENT);
 }
 
@@ -141,17 +152,21 @@ static void test_deleting_takes_the_messages_and_the_counts_along(void **state)
 	OK(store_row_get(b->s, b->alice, id, 1, &row, &e));
 	remove_mbox(b, "box");
 	FAILS(store_mailbox_get(b->s, b->alice, id, &b->a, &m, &e), ERR_NO_MAILBOX);
-	FAILS(store_mailbox_find(b->s, b->alice, SL("box"), &b->a, &m, &e), ERR_NO_MAILBOX);
+	FAILS(store_mailbox_find(b->s, b->alice, SL("box"), &b->a, &m, &e),
+	      ERR_NO_MAILBOX);
 	OK(store_account_by_id(b->s, b->alice, &b->a, &acct, &e));
 	assert_int_equal(acct.messages, 1);
 	assert_int_equal(acct.bytes, sizeof(TEXT) - 1);
 	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
 	assert_true(done >= 3);
 	FAILS(store_row_get(b->s, b->alice, id, 1, &row, &e), ERR_NO_MESSAGE);
-	FAILS(store_email_get(b->s, b->alice, row.email, &b->a, &(struct store_email){ 0 }, &e),
+	FAILS(store_email_get(b->s, b->alice, row.email, &b->a,
+			      &(struct store_email){ 0 }, &e),
 	      ERR_NO_MESSAGE);
-	FAILS_IN_TXN(b, b->alice, store_mailbox_delete(t, b->alice, SL("box"), &e), ERR_NO_MAILBOX);
-	FAILS_IN_TXN(b, b->alice, store_mailbox_delete(t, b->alice, SL("inbox"), &e), ERR_CANNOT);
+	FAILS_IN_TXN(b, b->alice, store_mailbox_delete(t, b->alice, SL("box"), &e),
+		     ERR_NO_MAILBOX);
+	FAILS_IN_TXN(b, b->alice, store_mailbox_delete(t, b->alice, SL("inbox"), &e),
+		     ERR_CANNOT);
 }
 
 static void test_a_mailbox_with_children_leaves_its_name(void **state)
@@ -165,7 +180,8 @@ static void test_a_mailbox_with_children_leaves_its_name(void **state)
 	assert_string_equal(names(b), "INBOX Archive Drafts Junk Sent Trash a?+ a/b");
 	assert_int_equal(mbox_id(b, b->alice, "a/b"), child);
 	assert_int_equal(mbox_get(b, b->alice, child).messages, 1);
-	FAILS_IN_TXN(b, b->alice, store_mailbox_delete(t, b->alice, SL("a"), &e), ERR_HAS_CHILDREN);
+	FAILS_IN_TXN(b, b->alice, store_mailbox_delete(t, b->alice, SL("a"), &e),
+		     ERR_HAS_CHILDREN);
 	again = create(b, "a");
 	assert_int_equal(mbox_get(b, b->alice, again).messages, 0);
 	assert_int_equal(mbox_get(b, b->alice, again).uidnext, 1);
@@ -183,20 +199,28 @@ static void test_renaming_moves_the_children_and_keeps_ids(void **state)
 
 	deliver(b, b->alice, c, SL(""), SL(TEXT));
 	rename_mbox(b, "a", "x/y");
-	assert_string_equal(names(b), "INBOX Archive Drafts Junk Sent Trash x+ x/y+ x/y/b+ x/y/b/c");
+	assert_string_equal(
+		names(b), "INBOX Archive Drafts Junk Sent Trash x+ x/y+ x/y/b+ x/y/b/c");
 	assert_int_equal(mbox_id(b, b->alice, "x/y"), a);
 	assert_int_equal(mbox_id(b, b->alice, "x/y/b/c"), c);
 	assert_int_equal(mbox_get(b, b->alice, c).messages, 1);
 	rename_mbox(b, "x/y/b/c", "top");
 	assert_slice(mbox_get(b, b->alice, c).name, "top");
-	FAILS_IN_TXN(b, b->alice, store_mailbox_rename(t, b->alice, SL("x"), SL("x/y/z"), &e), ERR_CANNOT);
-	FAILS_IN_TXN(b, b->alice, store_mailbox_rename(t, b->alice, SL("x"), SL("Sent"), &e),
+	FAILS_IN_TXN(b, b->alice,
+		     store_mailbox_rename(t, b->alice, SL("x"), SL("x/y/z"), &e),
+		     ERR_CANNOT);
+	FAILS_IN_TXN(b, b->alice,
+		     store_mailbox_rename(t, b->alice, SL("x"), SL("Sent"), &e),
 		     ERR_MAILBOX_EXISTS);
-	FAILS_IN_TXN(b, b->alice, store_mailbox_rename(t, b->alice, SL("no"), SL("yes"), &e),
+	FAILS_IN_TXN(b, b->alice,
+		     store_mailbox_rename(t, b->alice, SL("no"), SL("yes"), &e),
 		     ERR_NO_MAILBOX);
-	FAILS_IN_TXN(b, b->alice, store_mailbox_rename(t, b->alice, SL("x"), SL("y//z"), &e), ERR_CANNOT);
+	FAILS_IN_TXN(b, b->alice,
+		     store_mailbox_rename(t, b->alice, SL("x"), SL("y//z"), &e),
+		     ERR_CANNOT);
 	bench_reopen(b);
-	assert_string_equal(names(b), "INBOX Archive Drafts Junk Sent Trash top x+ x/y+ x/y/b");
+	assert_string_equal(names(b),
+			    "INBOX Archive Drafts Junk Sent Trash top x+ x/y+ x/y/b");
 }
 
 static void test_renaming_inbox_moves_its_messages_and_leaves_it_empty(void **state)
@@ -251,7 +275,8 @@ static void test_two_changes_of_names_in_one_transaction_see_each_other(void **s
 
 	OK(store_mailbox_create(t, b->alice, SL("a/b"), ROLE_NONE, &id, &e));
 	OK(store_mailbox_rename(t, b->alice, SL("a"), SL("c"), &e));
-	FAILS(store_mailbox_create(t, b->alice, SL("c/b"), ROLE_NONE, &id, &e), ERR_MAILBOX_EXISTS);
+	FAILS(store_mailbox_create(t, b->alice, SL("c/b"), ROLE_NONE, &id, &e),
+	      ERR_MAILBOX_EXISTS);
 	OK(store_mailbox_delete(t, b->alice, SL("c/b"), &e));
 	OK(store_commit_wait(t, &e));
 	assert_string_equal(names(b), "INBOX Archive Drafts Junk Sent Trash c");

@@ -2,7 +2,7 @@
 #include "store_test.h"
 #include "mime/mime_digest.h"
 
-#define TEXT "From: a@example.org\r\nMessage-ID: <1@x>\r\nSubject: one\r\n\r\nHello\r\n"
+#define TEXT   "From: a@example.org\r\nMessage-ID: <1@x>\r\nSubject: one\r\n\r\nHello\r\n"
 #define PREFIX "Return-Path: <a@example.org>\r\nDelivered-To: alice@example.org\r\n"
 
 static void test_a_delivered_message_reads_back_byte_for_byte(void **state)
@@ -141,7 +141,8 @@ static void test_rows_are_scanned_in_order_and_in_range(void **state)
 	got = 0;
 	OK(store_rows(b->s, b->alice, inbox, 5, 4, count_row, &got, &e));
 	assert_int_equal(got, 0);
-	FAILS(store_row_get(b->s, b->alice, inbox, 6, &(struct store_row){ 0 }, &e), ERR_NO_MESSAGE);
+	FAILS(store_row_get(b->s, b->alice, inbox, 6, &(struct store_row){ 0 }, &e),
+	      ERR_NO_MESSAGE);
 }
 
 static uint64_t thread_of_uid(struct bench *b, uint32_t uid)
@@ -157,12 +158,16 @@ static uint64_t thread_of_uid(struct bench *b, uint32_t uid)
 static void test_replies_join_the_thread_of_what_they_answer(void **state)
 {
 	struct bench *b = *state;
-	uint32_t first = deliver(b, b->alice, 0, SL(""), SL("Message-ID: <a@x>\r\n\r\n1\r\n"));
-	uint32_t reply = deliver(b, b->alice, 0, SL(""),
-				 SL("Message-ID: <b@x>\r\nIn-Reply-To: <a@x>\r\n\r\n2\r\n"));
-	uint32_t third = deliver(b, b->alice, 0, SL(""),
-				 SL("Message-ID: <c@x>\r\nReferences: <a@x> <b@x>\r\n\r\n3\r\n"));
-	uint32_t other = deliver(b, b->alice, 0, SL(""), SL("Message-ID: <d@x>\r\n\r\n4\r\n"));
+	uint32_t first =
+		deliver(b, b->alice, 0, SL(""), SL("Message-ID: <a@x>\r\n\r\n1\r\n"));
+	uint32_t reply =
+		deliver(b, b->alice, 0, SL(""),
+			SL("Message-ID: <b@x>\r\nIn-Reply-To: <a@x>\r\n\r\n2\r\n"));
+	uint32_t third =
+		deliver(b, b->alice, 0, SL(""),
+			SL("Message-ID: <c@x>\r\nReferences: <a@x> <b@x>\r\n\r\n3\r\n"));
+	uint32_t other =
+		deliver(b, b->alice, 0, SL(""), SL("Message-ID: <d@x>\r\n\r\n4\r\n"));
 
 	assert_int_equal(thread_of_uid(b, first), thread_of_uid(b, reply));
 	assert_int_equal(thread_of_uid(b, first), thread_of_uid(b, third));
@@ -172,9 +177,14 @@ static void test_replies_join_the_thread_of_what_they_answer(void **state)
 static void test_replies_to_a_message_that_never_came_find_each_other(void **state)
 {
 	struct bench *b = *state;
-	uint32_t x = deliver(b, b->alice, 0, SL(""), SL("Message-ID: <b@x>\r\nReferences: <root@x>\r\n\r\n2\r\n"));
-	uint32_t y = deliver(b, b->alice, 0, SL(""), SL("Message-ID: <c@x>\r\nReferences: <root@x>\r\n\r\n3\r\n"));
-	uint32_t root = deliver(b, b->alice, 0, SL(""), SL("Message-ID: <root@x>\r\n\r\n1\r\n"));
+	uint32_t x =
+		deliver(b, b->alice, 0, SL(""),
+			SL("Message-ID: <b@x>\r\nReferences: <root@x>\r\n\r\n2\r\n"));
+	uint32_t y =
+		deliver(b, b->alice, 0, SL(""),
+			SL("Message-ID: <c@x>\r\nReferences: <root@x>\r\n\r\n3\r\n"));
+	uint32_t root =
+		deliver(b, b->alice, 0, SL(""), SL("Message-ID: <root@x>\r\n\r\n1\r\n"));
 
 	assert_int_equal(thread_of_uid(b, x), thread_of_uid(b, y));
 	assert_int_equal(thread_of_uid(b, x), thread_of_uid(b, root));
@@ -206,7 +216,8 @@ static void test_an_account_or_mailbox_that_is_not_there_is_refused(void **state
 {
 	struct bench *b = *state;
 	struct intake *in = message(b, SL(TEXT));
-	struct store_place nobody = { .account = 999 }, nowhere = { .account = b->alice, .mbox = 999 };
+	struct store_place nobody = { .account = 999 },
+			   nowhere = { .account = b->alice, .mbox = 999 };
 
 	FAILS_IN_TXN(b, 999, store_add(t, in, &nobody, NULL, &e), ERR_NO_ACCOUNT);
 	intake_free(in);
@@ -215,7 +226,8 @@ static void test_an_account_or_mailbox_that_is_not_there_is_refused(void **state
 	intake_free(in);
 }
 
-static void test_an_aborted_delivery_leaves_nothing_and_its_uid_is_given_again(void **state)
+static void test_an_aborted_delivery_leaves_nothing_and_its_uid_is_given_again(
+	void **state)
 {
 	struct bench *b = *state;
 	struct intake *in = message(b, SL(TEXT));
@@ -225,7 +237,8 @@ static void test_an_aborted_delivery_leaves_nothing_and_its_uid_is_given_again(v
 	OK(store_add(t, in, &place, NULL, &e));
 	store_abort(t);
 	intake_free(in);
-	assert_int_equal(mbox_get(b, b->alice, mbox_id(b, b->alice, "INBOX")).messages, 0);
+	assert_int_equal(mbox_get(b, b->alice, mbox_id(b, b->alice, "INBOX")).messages,
+			 0);
 	assert_int_equal(deliver(b, b->alice, 0, SL(""), SL(TEXT)), 1);
 }
 

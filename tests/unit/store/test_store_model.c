@@ -1,5 +1,6 @@
-/* test_store_model.c — the store against a naive model: random transactions on three accounts, batches that fail at
- * random, views held across changes and sweeps, the store opened again now and then. */
+/* test_store_model.c — the store against a naive model: random transactions on three
+ * accounts, batches that fail at random, views held across changes and sweeps, the store
+ * opened again now and then. */
 #include "store_test.h"
 #include "kv/kv_engine.h"
 #include "kv/kv_internal.h"
@@ -54,8 +55,8 @@ static uint32_t pick(struct model *m, uint32_t n)
 
 static slice text_of(struct model *m, unsigned text)
 {
-	return arena_fmt(&m->b.a, "Message-ID: <%u@model>\r\nSubject: %u\r\n\r\n%*s\r\n", text, text,
-			 (int)(text % 50), "x");
+	return arena_fmt(&m->b.a, "Message-ID: <%u@model>\r\nSubject: %u\r\n\r\n%*s\r\n",
+			 text, text, (int)(text % 50), "x");
 }
 
 static slice prefix_of(struct model *m, int acct)
@@ -79,7 +80,8 @@ static struct mmsg *find(struct mbox *b, uint32_t uid)
 /* --- operations: on the store and on the model -------------------------------------------- */
 static void op_add(struct model *m, struct store_txn *t, const int *acct, size_t n)
 {
-	unsigned text = pick(m, 4) && m->texts ? m->texts++ : pick(m, m->texts + 1); /* some twice */
+	unsigned text = pick(m, 4) && m->texts ? m->texts++
+					       : pick(m, m->texts + 1); /* some twice */
 	struct intake *in = message(&m->b, text_of(m, text));
 
 	if (text >= m->texts)
@@ -87,10 +89,16 @@ static void op_add(struct model *m, struct store_txn *t, const int *acct, size_t
 	for (size_t i = 0; i < n; i++) {
 		int box = (int)pick(m, BOXES);
 		struct mbox *mb = &m->ahead.box[acct[i]][box];
-		struct mmsg msg = { .uid = mb->uidnext, .sys = pick(m, 32), .kw = pick(m, 8), .text = text,
+		struct mmsg msg = { .uid = mb->uidnext,
+				    .sys = pick(m, 32),
+				    .kw = pick(m, 8),
+				    .text = text,
 				    .email = m->ahead.emails++ };
-		struct store_place place = { m->acct[acct[i]], m->box[acct[i]][box], prefix_of(m, acct[i]),
-					     { msg.sys, msg.kw }, NOW_S + (int64_t)text };
+		struct store_place place = { m->acct[acct[i]],
+					     m->box[acct[i]][box],
+					     prefix_of(m, acct[i]),
+					     { msg.sys, msg.kw },
+					     NOW_S + (int64_t)text };
 		uint32_t uid;
 
 		if (mb->n == MAX)
@@ -106,7 +114,8 @@ static void op_add(struct model *m, struct store_txn *t, const int *acct, size_t
 /* Some uids, among them some that do not exist. */
 static struct store_uids some_uids(struct model *m, struct mbox *b)
 {
-	struct store_uids u = { .uid = arena_array(&m->b.a, b->uidnext + 8, sizeof(uint32_t)) };
+	struct store_uids u = { .uid = arena_array(&m->b.a, b->uidnext + 8,
+						   sizeof(uint32_t)) };
 	uint32_t every = 1 + pick(m, 4), from = pick(m, b->uidnext + 1);
 
 	for (uint32_t uid = 1; uid < b->uidnext + 3; uid++)
@@ -138,14 +147,19 @@ static void op_flags(struct model *m, struct store_txn *t, int acct, int box)
 	struct store_row *rows;
 	size_t n, seen = 0;
 
-	OK(store_flags_change(t, m->acct[acct], m->box[acct][box], &u, op, f, &rows, &n, &e));
+	OK(store_flags_change(t, m->acct[acct], m->box[acct][box], &u, op, f, &rows, &n,
+			      &e));
 	for (size_t i = 0; i < u.n; i++) {
 		struct mmsg *x = find(b, u.uid[i]);
 
 		if (!x)
 			continue;
-		x->sys = op == FLAG_SET ? f.sys : op == FLAG_ADD ? x->sys | f.sys : x->sys & ~f.sys;
-		x->kw = op == FLAG_SET ? f.kw : op == FLAG_ADD ? x->kw | f.kw : x->kw & ~f.kw;
+		x->sys = op == FLAG_SET	  ? f.sys
+			 : op == FLAG_ADD ? x->sys | f.sys
+					  : x->sys & ~f.sys;
+		x->kw = op == FLAG_SET	 ? f.kw
+			: op == FLAG_ADD ? x->kw | f.kw
+					 : x->kw & ~f.kw;
 		mirror(m, acct, x);
 		assert_true(seen < n);
 		assert_int_equal(rows[seen].uid, x->uid);
@@ -194,7 +208,8 @@ static bool holds(const struct mbox *b, unsigned email)
 	return false;
 }
 
-static void op_transfer(struct model *m, struct store_txn *t, int acct, int box, bool moves)
+static void op_transfer(struct model *m, struct store_txn *t, int acct, int box,
+			bool moves)
 {
 	struct mbox *b = &m->ahead.box[acct][box];
 	int dest = (int)pick(m, BOXES);
@@ -206,9 +221,11 @@ static void op_transfer(struct model *m, struct store_txn *t, int acct, int box,
 	if (d->n + u.n > MAX)
 		return;
 	if (moves)
-		OK(store_move(t, m->acct[acct], m->box[acct][box], &u, m->box[acct][dest], &from, &to, &e));
+		OK(store_move(t, m->acct[acct], m->box[acct][box], &u, m->box[acct][dest],
+			      &from, &to, &e));
 	else
-		OK(store_copy(t, m->acct[acct], m->box[acct][box], &u, m->box[acct][dest], &from, &to, &e));
+		OK(store_copy(t, m->acct[acct], m->box[acct][box], &u, m->box[acct][dest],
+			      &from, &to, &e));
 	for (size_t i = 0; i < u.n; i++) {
 		struct mmsg *x = find(&was, u.uid[i]), made;
 
@@ -332,7 +349,8 @@ static void check_box(struct model *m, int acct, int box)
 	uint32_t unseen = 0, deleted = 0;
 	uint64_t bytes = 0;
 
-	OK(store_rows(m->b.s, m->acct[acct], m->box[acct][box], 1, UINT32_MAX, check_row, &c, &e));
+	OK(store_rows(m->b.s, m->acct[acct], m->box[acct][box], 1, UINT32_MAX, check_row,
+		      &c, &e));
 	assert_int_equal(c.at, b->n);
 	for (size_t i = 0; i < b->n; i++) {
 		unseen += !(b->m[i].sys & FLAG_SEEN);
@@ -385,7 +403,8 @@ static void check_held(struct model *m, struct held *h)
 		struct store_row row;
 
 		assert_int_equal(h->v->uid[i], h->then.m[i].uid);
-		OK(store_row_shown(m->b.s, m->acct[h->acct], m->box[h->acct][h->box], h->v->uid[i], &row, &e));
+		OK(store_row_shown(m->b.s, m->acct[h->acct], m->box[h->acct][h->box],
+				   h->v->uid[i], &row, &e));
 		assert_int_equal(row.email, h->email[i]);
 		if (i % 5 == 0)
 			check_body(m, h->acct, row.email, h->then.m[i].text);
@@ -430,7 +449,8 @@ static void check_changes(struct model *m, struct held *h, const struct store_vi
 
 		assert_non_null(find(is, c.changed.uid[i]));
 		assert_non_null(find(was, c.changed.uid[i]));
-		OK(store_row_get(m->b.s, m->acct[h->acct], m->box[h->acct][h->box], c.changed.uid[i], &row, &e));
+		OK(store_row_get(m->b.s, m->acct[h->acct], m->box[h->acct][h->box],
+				 c.changed.uid[i], &row, &e));
 		assert_true(row.modseq > h->v->modseq);
 	}
 	for (size_t i = 1; i < c.added.n; i++)
@@ -456,7 +476,8 @@ static void hold(struct model *m, struct held *h, int acct, int box)
 	for (size_t i = 0; i < v->n; i++) {
 		struct store_row row;
 
-		OK(store_row_get(m->b.s, m->acct[acct], m->box[acct][box], v->uid[i], &row, &e));
+		OK(store_row_get(m->b.s, m->acct[acct], m->box[acct][box], v->uid[i],
+				 &row, &e));
 		h->email[i] = row.email;
 	}
 }
@@ -479,7 +500,8 @@ static void pump(struct model *m)
 		assert_int_equal(m->queue[i].st != ST_OK, failed);
 	}
 	m->n_queue = 0;
-	if (failed) { /* a batch without any row does not reach the engine and cannot fail */
+	/* a batch without any row does not reach the engine and cannot fail */
+	if (failed) {
 		m->ahead = m->durable;
 		m->failures++;
 	} else {
@@ -602,15 +624,18 @@ static void start(struct model *m, uint32_t seed)
 	bench_open(&m->b, KV_COMMIT_MANUAL);
 	m->acct[0] = m->b.alice;
 	m->acct[1] = m->b.bob;
-	OK(store_account_add(m->b.s, SL("carol@example.org"), SL("{X}c"), &m->acct[2], &e));
+	OK(store_account_add(m->b.s, SL("carol@example.org"), SL("{X}c"), &m->acct[2],
+			     &e));
 	for (int a = 0; a < ACCOUNTS; a++) {
 		uint32_t made;
 
 		IN_TXN(&m->b, m->acct[a],
-		       store_mailbox_create(t, m->acct[a], SL("Work"), ROLE_NONE, &made, &e));
+		       store_mailbox_create(t, m->acct[a], SL("Work"), ROLE_NONE, &made,
+					    &e));
 		for (int i = 0; i < BOXES; i++) {
 			m->box[a][i] = mbox_id(&m->b, m->acct[a], names[i]);
-			m->uidvalidity[a][i] = mbox_get(&m->b, m->acct[a], m->box[a][i]).uidvalidity;
+			m->uidvalidity[a][i] =
+				mbox_get(&m->b, m->acct[a], m->box[a][i]).uidvalidity;
 			m->durable.box[a][i].uidnext = m->ahead.box[a][i].uidnext = 1;
 		}
 	}

@@ -1,5 +1,5 @@
-/* test_store_threads.c — many threads on shared accounts with the committer in its own: nothing lost, all counts right.
- * Meant for the thread sanitizer. */
+/* test_store_threads.c — many threads on shared accounts with the committer in its own:
+ * nothing lost, all counts right. Meant for the thread sanitizer. */
 #include "store_test.h"
 #include <pthread.h>
 
@@ -55,7 +55,8 @@ static void wait_for(struct waiter *w, bool *what)
 	pthread_mutex_unlock(&w->mu);
 }
 
-static struct store_txn *begin_parked(struct worker *x, struct waiter *w, const uint32_t *ids, size_t n)
+static struct store_txn *begin_parked(struct worker *x, struct waiter *w,
+				      const uint32_t *ids, size_t n)
 {
 	struct store_txn *t = NULL;
 	struct err e;
@@ -76,7 +77,8 @@ static void one_delivery(struct worker *x, struct waiter *w, unsigned i)
 	struct intake *in = intake_new(x->b->s, INTAKE_STRIP_TRACE, LIMIT_MESSAGE);
 
 	arena_init(&a);
-	x->bad = x->bad || intake_write(in, arena_fmt(&a, TEXT, x->no * EACH + i), &e) != ST_OK ||
+	x->bad = x->bad ||
+		 intake_write(in, arena_fmt(&a, TEXT, x->no * EACH + i), &e) != ST_OK ||
 		 intake_end(in, &e) != ST_OK;
 	struct store_txn *t = begin_parked(x, w, ids, n);
 
@@ -100,7 +102,8 @@ static void one_look(struct worker *x, struct waiter *w, uint32_t account)
 	const struct store_view *v;
 
 	arena_init(&a);
-	x->bad = x->bad || store_mailbox_find(x->b->s, account, SL("inbox"), &a, &m, &e) != ST_OK ||
+	x->bad = x->bad ||
+		 store_mailbox_find(x->b->s, account, SL("inbox"), &a, &m, &e) != ST_OK ||
 		 store_view_open(x->b->s, account, m.id, &v, &e) != ST_OK;
 	if (x->bad)
 		return;
@@ -112,12 +115,15 @@ static void one_look(struct worker *x, struct waiter *w, uint32_t account)
 		struct store_row row;
 		struct store_txn *t = begin_parked(x, w, &account, 1);
 
-		x->bad = x->bad || store_flags_change(t, account, m.id, &u, FLAG_ADD, f, NULL, NULL, &e) ||
+		x->bad = x->bad ||
+			 store_flags_change(t, account, m.id, &u, FLAG_ADD, f, NULL, NULL,
+					    &e) ||
 			 store_expunge(t, account, m.id, &u, false, &gone, &e) != ST_OK;
 		x->expunged += (unsigned)gone.n;
 		store_commit(t, &w->d);
 		wait_for(w, &w->done);
-		x->bad = x->bad || store_row_shown(x->b->s, account, m.id, v->uid[0], &row, &e) != ST_OK;
+		x->bad = x->bad || store_row_shown(x->b->s, account, m.id, v->uid[0],
+						   &row, &e) != ST_OK;
 	}
 	store_view_unref(x->b->s, v);
 }

@@ -36,7 +36,8 @@ static void flag(struct bench *b, uint32_t mbox, uint32_t uid)
 	struct store_uids u = { &uid, 1 };
 	struct store_flags f = { FLAG_FLAGGED, 0 };
 
-	IN_TXN(b, b->alice, store_flags_change(t, b->alice, mbox, &u, FLAG_ADD, f, NULL, NULL, &e));
+	IN_TXN(b, b->alice,
+	       store_flags_change(t, b->alice, mbox, &u, FLAG_ADD, f, NULL, NULL, &e));
 }
 
 static void test_sessions_at_one_modseq_share_one_view(void **state)
@@ -80,7 +81,8 @@ static void test_views_that_follow_by_deliveries_and_flags_share_the_uids(void *
 		store_view_unref(b->s, v[i]);
 }
 
-static void test_an_older_view_still_shows_what_was_expunged_and_it_can_be_read(void **state)
+static void test_an_older_view_still_shows_what_was_expunged_and_it_can_be_read(
+	void **state)
 {
 	struct bench *b = *state;
 	uint32_t inbox = mbox_id(b, b->alice, "INBOX");
@@ -132,10 +134,12 @@ static void test_an_older_view_still_shows_what_was_expunged_and_it_can_be_read(
 	store_view_unref(b->s, now);
 }
 
-static void test_a_message_moved_and_expunged_there_is_still_read_from_the_old_view(void **state)
+static void test_a_message_moved_and_expunged_there_is_still_read_from_the_old_view(
+	void **state)
 {
 	struct bench *b = *state;
-	uint32_t inbox = mbox_id(b, b->alice, "INBOX"), trash = mbox_id(b, b->alice, "Trash"), one = 1;
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 trash = mbox_id(b, b->alice, "Trash"), one = 1;
 	struct store_uids u = { &one, 1 };
 	struct store_row row;
 	struct store_email m;
@@ -177,7 +181,8 @@ static void test_the_mail_of_a_deleted_mailbox_stays_while_a_view_shows_it(void 
 static void test_a_history_longer_than_the_mailbox_is_found_by_its_rows(void **state)
 {
 	struct bench *b = *state;
-	uint32_t inbox = mbox_id(b, b->alice, "INBOX"), sent = mbox_id(b, b->alice, "Sent"), one = 1;
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 sent = mbox_id(b, b->alice, "Sent"), one = 1;
 	struct store_uids u = { &one, 1 };
 	struct store_changes c;
 
@@ -191,7 +196,8 @@ static void test_a_history_longer_than_the_mailbox_is_found_by_its_rows(void **s
 		struct store_flags f = { i % 2 ? FLAG_SEEN : 0, 0 };
 
 		IN_TXN(b, b->alice,
-		       store_flags_change(t, b->alice, sent, &u, FLAG_SET, f, NULL, NULL, &e));
+		       store_flags_change(t, b->alice, sent, &u, FLAG_SET, f, NULL, NULL,
+					  &e));
 		arena_reset(&b->a);
 	}
 	fill(b, 1);
@@ -327,7 +333,8 @@ static unsigned taken(struct counter *c)
 static void test_watchers_hear_of_their_mailbox_and_account_after_the_commit(void **state)
 {
 	struct bench *b = *state;
-	uint32_t inbox = mbox_id(b, b->alice, "INBOX"), sent = mbox_id(b, b->alice, "Sent"), one = 1;
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 sent = mbox_id(b, b->alice, "Sent"), one = 1;
 	struct store_uids u = { &one, 1 };
 	struct counter box = { { count, b->alice, inbox, NULL, NULL }, 0 };
 	struct counter all = { { count, b->alice, 0, NULL, NULL }, 0 };
@@ -420,8 +427,9 @@ int main(void)
 		TEST(test_an_old_change_log_is_pruned_and_changes_are_still_found),
 		TEST(test_a_publication_is_read_once_for_all_sessions),
 		TEST(test_watchers_hear_of_their_mailbox_and_account_after_the_commit),
-		cmocka_unit_test_setup_teardown(test_what_is_not_durable_is_not_seen_and_not_published,
-						manual_setup, bench_teardown),
+		cmocka_unit_test_setup_teardown(
+			test_what_is_not_durable_is_not_seen_and_not_published,
+			manual_setup, bench_teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
