@@ -135,7 +135,9 @@ static enum status batch_write(struct kv_engine *en, struct err *e)
 {
 	struct memory *m = (struct memory *)en;
 	uint64_t left = m->fail_in;
-	if (left && (m->fail_in = left - 1) == 0) {
+	if (left)
+		m->fail_in = left - 1;
+	if (left == 1) {
 		batch_drop(en);
 		return err_set(e, (enum err_code)m->fail_code,
 			       "the memory engine was asked to fail");
