@@ -4,16 +4,10 @@
 #include "mime/mime_parse.h"
 #include "store/store_int.h"
 
-#define GATHER \
-/* small pieces are put together, so that a message of empty lines costs no call a
-	 * line */
-8192
+/* Small pieces are put together, so that a message of empty lines costs no call a line. */
+#define GATHER 8192
 
-	enum strip_state {
-		STRIP_START,
-		STRIP_NAME,
-		STRIP_LINE
-	};
+enum strip_state { STRIP_START, STRIP_NAME, STRIP_LINE };
 
 struct intake {
 	struct store *s;

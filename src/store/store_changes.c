@@ -65,8 +65,8 @@ bool uid_is_in(const uint32_t *uid, size_t n, uint32_t x)
 }
 
 /* --- change log --------------------------------------------------------------------- */
-#define LOG_ROWS_MAX \
-	20000u /* beyond that a scan of the mailbox is cheaper than its history */
+/* Beyond that a scan of the mailbox is cheaper than its history. */
+#define LOG_ROWS_MAX 20000u
 
 struct log_scan {
 	uint32_t mbox;

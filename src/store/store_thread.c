@@ -6,8 +6,8 @@
 #include "mime/mime_digest.h"
 #include "store/store_int.h"
 
-#define THREAD_LOOKUPS \
-	12 /* of the newest references; each is a read under the account's lock */
+/* Of the newest references; each is a read under the account's lock. */
+#define THREAD_LOOKUPS 12
 
 static uint64_t msgid_hash(const struct store *s, slice id)
 {
