@@ -3,6 +3,7 @@
  * RFC 3501 3 (states), 5.4 (autologout), 7.1.5 (BYE). The commands are in imap_cmd_*.c, found through imap_cmds.c. */
 #include "imap/imap.h"
 #include "imap/imap_cmds.h"
+#include "imap/imap_search.h"
 #include "base/alloc.h"
 
 static struct imap *of(struct session *s)
@@ -39,6 +40,7 @@ static void imap_closed(struct session *s)
 	struct imap *im = of(s);
 
 	imap_append_free(im);
+	imap_scan_free(im);
 	imap_box_close(im);
 	imap_framer_done(&im->fr);
 	arena_release(&im->held);

@@ -115,19 +115,25 @@ static bool scan_row(void *ctx, const struct store_row *row)
 	return row->uid < UINT32_MAX;
 }
 
-static void match_message(struct imap *im, struct imap_cmd *c, struct search *x,
+/* False: the budget ended inside it. */
+static bool match_message(struct imap *im, struct imap_cmd *c, struct search *x,
 			  const struct store_row *row, struct arena *tmp, struct out *o)
 {
-	struct imap_match m = { .im = im, .row = row, .tmp = tmp };
+	struct imap_match m = { .im = im, .row = row, .tmp = tmp, .budget = WORK_STEP };
+	bool match;
 
 	m.seq = imap_view_seq_from(&im->box->view, row->uid, &x->hint);
-	if (m.seq && imap_match_key(&m, x->ask.key) && m.err.code == ERR_NONE)
-		found(o, c->uid ? row->uid : m.seq);
+	match = m.seq && imap_match_key(&m, x->ask.key);
 	x->used += m.used;
+	if (m.is_yielding)
+		return false;
+	if (match && m.err.code == ERR_NONE)
+		found(o, c->uid ? row->uid : m.seq);
 	/* A message that went meanwhile is no error; one that cannot be read is told of. */
 	if (m.err.code != ERR_NONE && m.err.code != ERR_NO_MESSAGE &&
 	    x->err.code == ERR_NONE)
 		x->err = m.err;
+	return true;
 }
 
 static enum step work(struct imap *im, struct imap_cmd *c, struct search *x,
@@ -153,7 +159,8 @@ static enum step work(struct imap *im, struct imap_cmd *c, struct search *x,
 				x->last = 0; /* the scan came to its end */
 			continue;
 		}
-		match_message(im, c, x, &x->rows[x->i++], &tmp, o);
+		if (match_message(im, c, x, &x->rows[x->i], &tmp, o))
+			x->i++;
 		arena_reset(&tmp);
 		if (x->used > WORK_STEP)
 			st = STEP_MORE;
@@ -185,6 +192,7 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 	st = work(im, c, x, o, &e);
 	if (st == STEP_MORE)
 		return st;
+	imap_scan_free(im);
 	out_adds(o, "\r\n");
 	if (st == STEP_CLOSE)
 		return imap_no(im, c, &e);

@@ -27,6 +27,8 @@ struct imap_key {
 	uint32_t size;
 	struct imap_seqset set, resolved;
 	slice field, text, folded;
+	uint32_t done_uid;  /* of BODY and TEXT: what came out for this message */
+	bool done_match;
 	struct imap_key *kids, *next;
 };
 struct imap_search {
@@ -49,6 +51,11 @@ struct imap_match {
 	struct store_email email;
 	slice header;
 	struct err err;            /* the message could not be read: it does not match */
-	uint64_t used;
+	uint64_t used, budget;
+	bool is_yielding; /* the budget ended inside a body: call again for this message */
 };
-bool imap_match_key(struct imap_match *m, const struct imap_key *k);
+/* Where the scan of a long body stands (im->scan): goes with the session. */
+void imap_scan_free(struct imap *im);
+/* Where a scan of a long body stopped (im->scan): freed with the session. */
+void imap_scan_free(struct imap *im);
+bool imap_match_key(struct imap_match *m, struct imap_key *k);

@@ -3,6 +3,7 @@
  * Flags, dates and sizes come from the row; addresses, subject and Date from the digest; other header fields and bodies are
  * read, decoded (transfer encoding, charset, RFC 2047) and compared without case, chunk by chunk. */
 #include "imap/imap_search.h"
+#include "base/alloc.h"
 #include "imap/imap_text.h"
 #include "mime/mime_digest.h"
 #include "mime/mime_header.h"
@@ -197,14 +198,54 @@ static bool match_header(struct imap_match *m, const struct imap_key *k)
 
 /* --- bodies --------------------------------------------------------------------------------------------------------- */
 
-struct scan {
+/* A scan that may stop inside a part and go on in a later step: one a session, on the heap. */
+struct imap_scan {
+	const struct imap_key *key;
+	uint32_t uid;
+	size_t part; /* the one at hand; those before are done */
+	uint64_t at; /* octets of it that are done */
+	bool is_open;
 	struct mime_decoder dec;
 	struct mime_charset *cs;
 	struct buf plain, utf8;
 	struct imap_finder find;
 };
+enum { CHUNK = 32 << 10 };
 
-static void scan_chunk(struct scan *s, slice raw, bool last)
+static void part_open(struct imap_scan *s, const struct mime_digest_part *part)
+{
+	mime_decoder_init(&s->dec, part->encoding);
+	s->cs = mime_charset_new(part->charset, NULL);
+	buf_init(&s->plain, 4 * CHUNK);
+	buf_init(&s->utf8, 16 * CHUNK);
+	imap_finder_init(&s->find, s->key->folded);
+	s->at = 0;
+	s->is_open = true;
+}
+
+static bool part_close(struct imap_scan *s)
+{
+	bool found = s->is_open && s->find.found;
+
+	if (s->is_open) {
+		mime_charset_free(s->cs);
+		buf_done(&s->plain);
+		buf_done(&s->utf8);
+		imap_finder_done(&s->find);
+	}
+	s->is_open = false;
+	return found;
+}
+
+void imap_scan_free(struct imap *im)
+{
+	if (im->scan)
+		part_close(im->scan);
+	mem_free(im->scan);
+	im->scan = NULL;
+}
+
+static void scan_chunk(struct imap_scan *s, slice raw, bool last)
 {
 	buf_reset(&s->plain);
 	buf_reset(&s->utf8);
@@ -217,83 +258,117 @@ static void scan_chunk(struct scan *s, slice raw, bool last)
 	imap_finder_feed(&s->find, buf_slice(&s->utf8));
 }
 
-enum { CHUNK = 32 << 10 };
-
 /* One text part, decoded as it is read. */
-static bool match_part(struct imap_match *m, const struct mime_digest_part *part,
-		       slice folded)
+static bool match_part(struct imap_match *m, struct imap_scan *s,
+		       const struct mime_digest_part *part)
 {
-	struct scan s;
-	uint64_t at = 0;
 	char *chunk = arena_alloc(m->tmp, CHUNK);
+	bool moved = false; /* every step gets further, whatever it had to do before */
 
 	if (part->body_off > m->email.blob_size ||
 	    part->body_len > m->email.blob_size - part->body_off)
 		return false;
-	mime_decoder_init(&s.dec, part->encoding);
-	s.cs = mime_charset_new(part->charset, NULL);
-	buf_init(&s.plain, 4 * CHUNK);
-	buf_init(&s.utf8, 16 * CHUNK);
-	imap_finder_init(&s.find, folded);
-	while (at < part->body_len && !s.find.found) {
-		uint64_t n = part->body_len - at < CHUNK ? part->body_len - at : CHUNK;
+	if (!s->is_open)
+		part_open(s, part);
+	while (s->at < part->body_len && !s->find.found) {
+		uint64_t left = part->body_len - s->at, n = left < CHUNK ? left : CHUNK;
 
+		if (moved && m->used > m->budget) {
+			m->is_yielding = true;
+			return false;
+		}
 		if (store_email_read(m->im->ctx->store, &m->email,
-				     m->email.prefix.n + part->body_off + at, chunk, n,
+				     m->email.prefix.n + part->body_off + s->at, chunk, n,
 				     &m->err) != ST_OK)
 			break;
-		at += n;
-		scan_chunk(&s, slice_make(chunk, n), at == part->body_len);
+		s->at += n;
+		moved = true;
+		scan_chunk(s, slice_make(chunk, n), s->at == part->body_len);
 		m->used += 2 + n / 100;
 	}
-	mime_charset_free(s.cs);
-	buf_done(&s.plain);
-	buf_done(&s.utf8);
-	imap_finder_done(&s.find);
-	return s.find.found;
+	return part_close(s);
+}
+
+static bool has_inner_header_text(struct imap_match *m,
+				  const struct mime_digest_part *part, slice folded)
+{
+	slice header;
+
+	return part->header_len <= LIMIT_HEADER_ALL &&
+	       part->header_off <= m->email.blob_size &&
+	       part->header_len <= m->email.blob_size - part->header_off &&
+	       read_octets(m, m->email.prefix.n + part->header_off, part->header_len,
+			   &header) &&
+	       has_field_text(header, (slice){ NULL, 0 }, folded, m->tmp);
+}
+
+static struct imap_scan *get_scan(struct imap_match *m, const struct imap_key *k)
+{
+	struct imap_scan *s = m->im->scan;
+
+	if (s && s->key == k && s->uid == m->row->uid)
+		return s;
+	imap_scan_free(m->im);
+	m->im->scan = s = mem_new(sizeof(*s));
+	s->key = k;
+	s->uid = m->row->uid;
+	return s;
 }
 
 /* The text of the body: text parts, and the headers of messages inside. */
-static bool match_body(struct imap_match *m, slice folded)
+static bool match_body(struct imap_match *m, const struct imap_key *k)
 {
+	struct imap_scan *s;
 	struct mime_digest_iter it;
 	struct mime_digest_part part;
-	bool in_message = false;
+	bool in_message = false, found = false;
 
 	if (!get_email(m))
 		return false;
+	s = get_scan(m, k);
 	it = mime_digest_iter(m->email.digest);
-	while (mime_digest_next(&it, &part) && m->err.code == ERR_NONE) {
-		slice header;
+	for (size_t i = 0; mime_digest_next(&it, &part) && m->err.code == ERR_NONE; i++) {
+		bool inner = in_message;
 
-		if (in_message && part.header_len <= LIMIT_HEADER_ALL &&
-		    part.header_off <= m->email.blob_size &&
-		    part.header_len <= m->email.blob_size - part.header_off &&
-		    read_octets(m, m->email.prefix.n + part.header_off, part.header_len,
-				&header) &&
-		    has_field_text(header, (slice){ NULL, 0 }, folded, m->tmp))
-			return true;
 		in_message = part.kind == MIME_MESSAGE && !part.opaque;
-		if (part.kind == MIME_LEAF && slice_ieq(part.type, SL("text")) &&
-		    match_part(m, &part, folded))
-			return true;
+		if (i < s->part)
+			continue;
+		s->part = i;
+		if (inner && !s->is_open && has_inner_header_text(m, &part, k->folded))
+			found = true;
+		if (!found && part.kind == MIME_LEAF && slice_ieq(part.type, SL("text")))
+			found = match_part(m, s, &part);
+		if (m->is_yielding)
+			return false;
+		if (found)
+			break;
 	}
-	return false;
+	imap_scan_free(m->im);
+	return found;
 }
 
-static bool match_text(struct imap_match *m, slice folded)
+/* BODY, or TEXT: header and body. What came out is kept, as the other keys of the message may need several steps. */
+static bool match_texts(struct imap_match *m, struct imap_key *k)
 {
-	if (get_header(m)) {
+	bool match = false;
+
+	if (k->done_uid == m->row->uid)
+		return k->done_match;
+	if (k->kind == IMAP_KEY_TEXT && get_header(m)) {
 		m->used += m->header.n / 100;
-		if (has_field_text(m->header, (slice){ NULL, 0 }, folded, m->tmp))
-			return true;
+		match = has_field_text(m->header, (slice){ NULL, 0 }, k->folded, m->tmp);
 	}
-	return match_body(m, folded);
+	match = match || match_body(m, k);
+	if (!m->is_yielding) {
+		k->done_uid = m->row->uid;
+		k->done_match = match;
+	}
+	return match;
 }
 
 /* --- keys ------------------------------------------------------------------------------------------------------------ */
 
-bool imap_match_key(struct imap_match *m, const struct imap_key *k)
+bool imap_match_key(struct imap_match *m, struct imap_key *k)
 {
 	const struct store_row *r = m->row;
 	bool seen = r->flags.sys & FLAG_SEEN,
@@ -348,20 +423,19 @@ bool imap_match_key(struct imap_match *m, const struct imap_key *k)
 	case IMAP_KEY_HEADER:
 		return match_header(m, k);
 	case IMAP_KEY_BODY:
-		return match_body(m, k->folded);
 	case IMAP_KEY_TEXT:
-		return match_text(m, k->folded);
+		return match_texts(m, k);
 	case IMAP_KEY_NOT:
 		return !imap_match_key(m, k->kids) && m->err.code == ERR_NONE;
 	case IMAP_KEY_AND:
-		for (const struct imap_key *kid = k->kids; kid; kid = kid->next)
+		for (struct imap_key *kid = k->kids; kid; kid = kid->next)
 			if (!imap_match_key(m, kid))
 				return false;
 		return true;
 	case IMAP_KEY_OR:
-		for (const struct imap_key *kid = k->kids; kid; kid = kid->next)
-			if (imap_match_key(m, kid))
-				return true;
+		for (struct imap_key *kid = k->kids; kid; kid = kid->next)
+			if (imap_match_key(m, kid) || m->is_yielding)
+				return !m->is_yielding;
 		return false;
 	}
 	return false;

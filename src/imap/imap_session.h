@@ -95,6 +95,7 @@ struct imap_box { /* the selected mailbox; heap */
 	size_t n_told, cap_told;
 };
 struct imap_append;
+struct imap_scan;
 struct imap {
 	struct session s;
 	const struct imap_ctx *ctx;
@@ -114,6 +115,7 @@ struct imap {
 	struct imap_cmd *cmd;
 	struct imap_box *box;
 	struct imap_append *append;
+	struct imap_scan *scan; /* of SEARCH */
 	slice user;        /* heap */
 	slice idle_tag;    /* heap */
 	struct arena held; /* of a SASL exchange: empty otherwise */
