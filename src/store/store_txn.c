@@ -8,6 +8,8 @@ enum status txn_get(struct store_txn *t, slice key, slice *out, struct err *e)
 	return kv_get(t->s->kv, t->kt, key, t->a, out, e);
 }
 
+#define ROW_OVERHEAD 24 /* what kv counts for a row beside its bytes, and some */
+
 /* The limits of kv are checked here as well: a transaction that kv would refuse must not
  * leave hot rows behind. */
 void txn_put(struct store_txn *t, slice key, slice value)
@@ -18,7 +20,7 @@ void txn_put(struct store_txn *t, slice key, slice value)
 				      "a row would be longer than the store takes");
 		return;
 	}
-	t->bytes += key.n + value.n + 64;
+	t->bytes += key.n + value.n + ROW_OVERHEAD;
 	if (t->bytes > LIMIT_TXN) {
 		if (t->broken.code == ERR_NONE)
 			(void)err_set(&t->broken, ERR_LIMIT,
@@ -45,7 +47,7 @@ void txn_put_empty(struct store_txn *t, slice key)
 
 void txn_del(struct store_txn *t, slice key)
 {
-	t->bytes += key.n + 64;
+	t->bytes += key.n + ROW_OVERHEAD;
 	if (t->bytes > LIMIT_TXN && t->broken.code == ERR_NONE)
 		(void)err_set(&t->broken, ERR_LIMIT, "too much for one transaction");
 	kv_del(t->kt, key);
