@@ -361,7 +361,7 @@ static void log_write(struct store_txn *t, struct txn_account *ta)
 				n++;
 			if (b.n > LIMIT_VALUE / 2)
 				log_row(t, ta, &part, &b);
-			row_log_entry(&b, l->op, l->mbox, l->uid + at, n);
+			row_log_entry(&b, l->op, l->mbox, l->n ? l->uid + at : NULL, n);
 			at += n;
 		} while (at < l->n);
 	}
