@@ -181,8 +181,11 @@ static bool parse_nested(struct imap_parse *p, struct imap_search *s,
 
 static bool parse_key(struct imap_parse *p, struct imap_search *s, struct imap_key **out)
 {
-	bool ok = imap_parse_enter(p) && parse_nested(p, s, out);
+	bool ok;
 
+	if (!imap_parse_enter(p))
+		return false;
+	ok = parse_nested(p, s, out);
 	imap_parse_leave(p);
 	return ok;
 }
