@@ -446,6 +446,46 @@ static void an_empty_queue_is_an_empty_list(void **state)
 	assert_int_equal(json_array_size(good(w, "queue list", NULL)), 0);
 }
 
+static void what_waits_for_other_servers_is_listed(void **state)
+{
+	static const char text[] =
+		"From: ann@a.example\r\nTo: x@b.example\r\n\r\nhello\r\n";
+	struct world *w = *state;
+	struct err e = { 0 };
+	struct store_txn *t;
+	const uint32_t directory = 0;
+	slice to[] = { S("x@b.example"), S("y\xff@b.example") };
+	struct store_queue_entry entry = {
+		.queued = 1790000000,
+		.due = 1790000000,
+		.account = 1,
+		.sender = SL("ann@a.example"),
+		.rcpt = to,
+		.n_rcpt = 2,
+		.state = SL("waiting"),
+	};
+	uint64_t id;
+	struct intake *in = intake_new(w->store, 0, 1u << 20);
+	assert_int_equal(intake_write(in, slice_str(text), &e), ST_OK);
+	assert_int_equal(intake_end(in, &e), ST_OK);
+	assert_int_equal(store_begin(w->store, &directory, 1, NULL, &t, &e), ST_OK);
+	assert_int_equal(store_queue_add(t, in, &entry, &id, &e), ST_OK);
+	assert_int_equal(store_commit_wait(t, &e), ST_OK);
+	intake_free(in);
+	const json_t *list = good(w, "queue list", NULL), *row = json_array_get(list, 0);
+	assert_int_equal(json_array_size(list), 1);
+	assert_int_equal(strlen(text_of(row, "id")), 16);
+	assert_string_equal(text_of(row, "queued"), "2026-09-21T14:13:20Z");
+	assert_string_equal(text_of(row, "state"), "waiting");
+	assert_string_equal(text_of(row, "from"), "ann@a.example");
+	assert_true(json_integer_value(json_object_get(row, "size")) >=
+		    (json_int_t)sizeof(text) - 1);
+	const json_t *rcpt = json_object_get(row, "to");
+	assert_string_equal(json_string_value(json_array_get(rcpt, 0)), "x@b.example");
+	assert_string_equal(json_string_value(json_array_get(rcpt, 1)),
+			    "y\xEF\xBF\xBD@b.example");
+}
+
 /* A service that only holds connections. */
 static struct session *held_open(void *ctx, struct out *o)
 {
@@ -548,6 +588,7 @@ int main(void)
 		TEST(import_of_strange_lines_is_harmless),
 		TEST(who_and_kick_say_that_no_server_runs),
 		TEST(an_empty_queue_is_an_empty_list),
+		TEST(what_waits_for_other_servers_is_listed),
 		TEST(sessions_are_listed_and_closed),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
