@@ -167,8 +167,10 @@ def message(n, size=2000, to="alice@try.example", sender="friend@example.com"):
             f"Date: Mon, 02 Nov 2026 10:{n % 60:02d}:00 +0100\r\nMessage-ID: <m{n}.{r.getrandbits(64):x}@example.com>\r\n"
             "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")
     lines = ["..two dots", ".", ".one dot", "From the start", "é à ü — ligne"]
-    while sum(len(x) + 2 for x in lines) < size:
-        lines.append("".join(r.choice("abcdefghijklmnopqrstuvwxyz .,") for _ in range(r.randrange(0, 76))).rstrip())
+    total = sum(len(x) + 2 for x in lines)
+    while total < size:
+        lines.append("".join(r.choices("abcdefghijklmnopqrstuvwxyz .,", k=r.randrange(0, 76))).rstrip())
+        total += len(lines[-1]) + 2
     return head.encode() + "\r\n".join(lines).encode() + CRLF
 
 

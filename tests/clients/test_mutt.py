@@ -21,6 +21,7 @@ def mutt(server, *commands, timeout=60):
         "set mail_check=0 beep=no wait_key=no header_cache= ssl_verify_host=yes timeout=1",
         f'set smtp_url="smtps://{server.user.replace("@", "%40")}:{server.password}@localhost:{server.ports["submissions"]}/"',
         f'set from="{server.user}" realname="Alice" use_from=yes copy=yes record="+Sent" edit_headers=no editor="true"',
+        "set abort_unmodified=no",
     ]
     with open(rc, "w", encoding="utf-8") as f:
         f.write("\n".join(settings + list(commands)) + "\n")
@@ -76,7 +77,7 @@ def test_move_and_delete(server):
 
 def test_send(server):
     """mutt sends over 465 and files its copy in Sent by APPEND"""
-    mutt(server, f"push '<mail>{server.user2}<enter>from mutt<enter><send-message><quit>'")
+    mutt(server, f"push '<mail>{server.user2}<enter>from mutt<enter>y<quit>'")
     assert "from mutt" in subjects(server, "Sent"), subjects(server, "Sent")
     there = [d for _, _, d in server.fetch_all(server.user2, server.password2) if b"Subject: from mutt" in d]
     assert len(there) == 1

@@ -2,7 +2,6 @@
 """Python's imaplib and poplib open, search, move, append and read; several clients see each other's changes."""
 import imaplib
 import poplib
-import time
 
 from harness import digest, main, message, ok, wait_for, without_trace
 
@@ -82,11 +81,12 @@ def test_move_copy(server):
     c.logout()
 
 
-def idle_lines(c, seconds, until):
-    """Sends IDLE, gathers untagged lines until one holds `until`, ends with DONE."""
+def idle_lines(c, action, seconds, until):
+    """Sends IDLE, does action, gathers untagged lines until one holds `until`, ends with DONE."""
     tag = c._new_tag()
     c.send(tag + b" IDLE\r\n")
     assert c.readline().startswith(b"+")
+    action()
     c.sock.settimeout(seconds)
     lines = []
     while True:
@@ -108,18 +108,15 @@ def test_two_clients(server):
     n = len(ok(b.search(None, "ALL"))[0].split())
     ok(a.store("2", "+FLAGS", r"(\Answered)"))
     ok(b.noop())
-    data = ok(b.response("FETCH"))
+    data = b.response("FETCH")[1]
     assert any(x and rb"\Answered" in x for x in data), data
     ok(a.store("1", "+FLAGS", r"(\Deleted)"))
     ok(a.expunge())
     ok(b.noop())
     assert b.response("EXPUNGE")[1] == [b"1"]
     assert len(ok(b.search(None, "ALL"))[0].split()) == n - 1
-    start = time.monotonic()
-    server.deliver(message(77))
-    lines = idle_lines(b, 20, b"EXISTS")
+    lines = idle_lines(b, lambda: server.deliver(message(77)), 20, b"EXISTS")
     assert f"* {n} EXISTS".encode() in b"".join(lines), lines
-    assert time.monotonic() - start < 20
     a.logout()
     b.logout()
 
