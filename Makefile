@@ -105,11 +105,13 @@ fuzz:
 fuzz-replay: $(FUZZERS)
 	tools/run-tests $^
 
-## make cov                 line coverage of unit tests and dialogues, by folder
+## make cov                 line coverage of unit tests, dialogues and the command's tests, by folder
 cov:
 	@find $(BUILD)/cov -name '*.gcda' -delete 2>/dev/null || true
 	-$(MAKE) MODE=cov unit
 	-$(MAKE) MODE=cov transcript
+	-$(MAKE) MODE=cov all
+	-FACTEUR_PROGRAM=$(abspath $(BUILD))/cov/facteur python3 tests/clients/test_cli.py
 	tools/cov $(BUILD)/cov
 
 ## make install             program, manual, unit (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)

@@ -10,6 +10,7 @@ import traceback
 
 from harness import FACTEUR, Skip, free_base, wait_for
 
+PROGRAM = os.environ.get("FACTEUR_PROGRAM", FACTEUR)  # make cov measures one of its own
 OK, USAGE, DATAERR, NOINPUT, NOUSER, UNAVAILABLE = 0, 64, 65, 66, 67, 69
 CANTCREAT, IOERR, TEMPFAIL, NOPERM, CONFIG = 73, 74, 75, 77, 78  # sysexits.h
 
@@ -17,7 +18,7 @@ CANTCREAT, IOERR, TEMPFAIL, NOPERM, CONFIG = 73, 74, 75, 77, 78  # sysexits.h
 class System:
     """A data directory, and a server on it when it is wanted."""
 
-    def __init__(self, program=FACTEUR):
+    def __init__(self, program=PROGRAM):
         self.top = tempfile.mkdtemp(prefix="facteur-cli-")
         self.data = os.path.join(self.top, "data")
         self.logfile = os.path.join(self.top, "log")
