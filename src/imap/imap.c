@@ -1,6 +1,7 @@
 /* imap.c — the service: units from the framer in, steps of commands out (work/session.h).
  *
- * RFC 3501 3 (states), 5.4 (autologout), 7.1.5 (BYE). The commands are in imap_cmd_*.c, found through imap_cmds.c. */
+ * RFC 3501 3 (states), 5.4 (autologout), 7.1.5 (BYE). The commands are in imap_cmd_*.c,
+ * found through imap_cmds.c. */
 #include "imap/imap.h"
 #include "imap/imap_cmds.h"
 #include "imap/imap_search.h"
@@ -49,7 +50,7 @@ static void imap_closed(struct session *s)
 	mem_free(im);
 }
 
-/* --- finding out where a unit runs ------------------------------------------------------------------------------ */
+/* --- finding out where a unit runs --- */
 
 /* A browser was led here: nothing is answered that it could show (ALPACA, HAZARDS 26). */
 static bool is_http(slice line)
@@ -65,7 +66,8 @@ static bool is_http(slice line)
 	return slice_iends(line, SL(" HTTP/1.1")) || slice_iends(line, SL(" HTTP/1.0"));
 }
 
-/* Name (and UID before it) of the command in a line; def stays NULL when there is none. */
+/* Name (and UID before it) of the command in a line; def stays NULL when there is
+ * none. */
 struct named {
 	const struct imap_cmd_def *def;
 	slice tag;
@@ -160,7 +162,7 @@ static enum frame imap_frame(struct session *s, slice in, size_t *used)
 	return FRAME_HERE;
 }
 
-/* --- running ------------------------------------------------------------------------------------------------------ */
+/* --- running --- */
 
 struct imap_cmd *imap_cmd_new(struct imap *im, const struct imap_cmd_def *def, slice tag)
 {

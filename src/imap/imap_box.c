@@ -1,11 +1,13 @@
-/* imap_box.c — the selected mailbox: opening, numbers, and telling the client what has changed.
+/* imap_box.c — the selected mailbox: opening, numbers, and telling the client what has
+ * changed.
  *
- * RFC 3501 5.2, 5.5, 7.2.6, 7.3, 7.4. Changes are told at the end of commands and during IDLE: EXPUNGE (from the highest
- * number down, so that the others stay right), then EXISTS and RECENT, then flags. */
+ * RFC 3501 5.2, 5.5, 7.2.6, 7.3, 7.4. Changes are told at the end of commands and during
+ * IDLE: EXPUNGE (from the highest number down, so that the others stay right), then
+ * EXISTS and RECENT, then flags. */
 #include "imap/imap_session.h"
 #include "base/alloc.h"
 
-/* --- transactions ----------------------------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 enum status imap_begin(struct imap *im, struct store_txn **out, struct err *e)
 {
@@ -39,7 +41,7 @@ bool imap_commit(struct imap *im, struct imap_cmd *c, struct store_txn *t)
 	return atomic_exchange(&w->state, WAIT_PARKED) == WAIT_OVER;
 }
 
-/* --- keywords ---------------------------------------------------------------------------------------------------- */
+/* --- keywords --- */
 
 static void write_keyword_names(const struct imap_flag_names *names, struct out *o)
 {
@@ -101,7 +103,8 @@ enum status imap_flags_bits(struct imap *im, struct imap_cmd *c, struct store_tx
 		if (st != ST_OK)
 			return st;
 		got.kw |= (uint64_t)1 << bit;
-		/* A keyword made by this transaction has no durable name yet: the client gave it. */
+		/* A keyword made by this transaction has no durable name yet: the client
+		 * gave it. */
 		if (c->has_names && bit >= c->names.n && bit < 64) {
 			slice *kw = arena_array(&im->s.arena, bit + 1, sizeof(*kw));
 
@@ -115,7 +118,7 @@ enum status imap_flags_bits(struct imap *im, struct imap_cmd *c, struct store_tx
 	return ST_OK;
 }
 
-/* --- opening and closing ------------------------------------------------------------------------------------------ */
+/* --- opening and closing --- */
 
 static void box_changed(struct store_watch *w)
 {
@@ -176,8 +179,9 @@ uint32_t imap_box_recents(const struct imap_box *b)
 			  imap_view_below(&b->view, b->recent_from));
 }
 
-/* Messages that came while the session watched are \Recent to every session that saw them come, and taken with the next
- * write or selection (RFC 3501 2.3.2: "if it is not possible to determine … SHOULD be considered recent"). */
+/* Messages that came while the session watched are \Recent to every session that saw them
+ * come, and taken with the next write or selection (RFC 3501 2.3.2: "if it is not
+ * possible to determine … SHOULD be considered recent"). */
 void imap_box_take_recent(struct imap *im, struct store_txn *t)
 {
 	struct imap_box *b = im->box;
@@ -189,7 +193,7 @@ void imap_box_take_recent(struct imap *im, struct store_txn *t)
 		b->recent_taken = b->base->uidnext;
 }
 
-/* --- numbers ------------------------------------------------------------------------------------------------------- */
+/* --- numbers --- */
 
 static bool seq_uids(const struct imap_view *v, const struct imap_seqset *r,
 		     struct arena *a, struct store_uids *out)
@@ -269,7 +273,7 @@ bool imap_box_uids(struct imap *im, struct arena *a, const struct imap_seqset *s
 	return seq_uids(v, &r, a, out);
 }
 
-/* --- what the client was told already -------------------------------------------------------------------------------- */
+/* --- what the client was told already --- */
 
 enum {
 	TOLD_MAX = 512
@@ -314,7 +318,7 @@ static bool was_told(const struct imap_box *b, const struct store_row *row)
 	return false;
 }
 
-/* --- telling --------------------------------------------------------------------------------------------------------- */
+/* --- telling --- */
 
 void imap_write_flags_row(struct imap *im, struct imap_cmd *c, uint32_t seq,
 			  const struct store_row *row, bool uid, struct out *o)
@@ -370,7 +374,8 @@ static bool tell_row(void *ctx, const struct store_row *row)
 	return true;
 }
 
-/* Flags that changed: one scan where they stand close together, single rows where they do not. */
+/* Flags that changed: one scan where they stand close together, single rows where they do
+ * not. */
 static enum step tell_flags(struct imap *im, struct imap_cmd *c, struct out *o)
 {
 	struct imap_sync *y = &c->sync;

@@ -1,7 +1,8 @@
 /* imap_cmd_append.c — APPEND.  RFC 3501 6.3.11, RFC 4315 3 (APPENDUID), RFC 7888.
  *
- * The message is never held: its mailbox is looked at when the literal is announced (a refusal then saves the client the
- * upload), its octets go through an intake as they come, and it is filed when the command is complete. */
+ * The message is never held: its mailbox is looked at when the literal is announced (a
+ * refusal then saves the client the upload), its octets go through an intake as they
+ * come, and it is filed when the command is complete. */
 #include "imap/imap_cmds.h"
 #include "base/alloc.h"
 
@@ -43,7 +44,8 @@ struct append_args {
 	bool sync;
 };
 
-/* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal ; at is behind the name */
+/* append = "APPEND" SP mailbox [SP flag-list] [SP date-time] SP literal ; at is behind
+ * the name */
 static bool parse_announced(struct imap_parse *p, struct append_args *x)
 {
 	size_t at;
@@ -210,8 +212,9 @@ static void log_append(const struct imap *im, const struct imap_append *ap, uint
 	log_end(&l);
 }
 
-/* IMAP_UNIT_LAST: the command is complete. Into the selected mailbox the answer waits for the commit here, so that EXISTS
- * can stand before the tagged line (RFC 3501 6.3.11); elsewhere it is held by the ticket while the next command runs. */
+/* IMAP_UNIT_LAST: the command is complete. Into the selected mailbox the answer waits for
+ * the commit here, so that EXISTS can stand before the tagged line (RFC 3501 6.3.11);
+ * elsewhere it is held by the ticket while the next command runs. */
 static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 {
 	struct imap_append *ap = im->append;

@@ -1,4 +1,5 @@
-/* imap_cmd_authenticate.c — AUTHENTICATE PLAIN and LOGIN.  RFC 3501 6.2.2, RFC 4959 (SASL-IR), RFC 4616. */
+/* imap_cmd_authenticate.c — AUTHENTICATE PLAIN and LOGIN.  RFC 3501 6.2.2, RFC 4959
+ * (SASL-IR), RFC 4616. */
 #include "imap/imap_cmds.h"
 
 struct authenticate {

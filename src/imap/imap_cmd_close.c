@@ -1,4 +1,5 @@
-/* imap_cmd_close.c — CLOSE and UNSELECT.  RFC 3501 6.4.2 (expunges silently), RFC 3691 (does not). */
+/* imap_cmd_close.c — CLOSE and UNSELECT.  RFC 3501 6.4.2 (expunges silently), RFC 3691
+ * (does not). */
 #include "imap/imap_cmds.h"
 #include "imap/imap_expunge.h"
 

@@ -1,4 +1,5 @@
-/* imap_cmd_copy.c — COPY and UID COPY.  RFC 3501 6.4.7 (all or nothing), RFC 4315 3 (COPYUID). */
+/* imap_cmd_copy.c — COPY and UID COPY.  RFC 3501 6.4.7 (all or nothing), RFC 4315 3
+ * (COPYUID). */
 #include "imap/imap_cmds.h"
 #include "imap/imap_copy.h"
 

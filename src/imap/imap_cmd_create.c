@@ -1,4 +1,5 @@
-/* imap_cmd_create.c — CREATE.  RFC 3501 6.3.3: missing superior names are made; INBOX is there already. */
+/* imap_cmd_create.c — CREATE.  RFC 3501 6.3.3: missing superior names are made; INBOX is
+ * there already. */
 #include "imap/imap_cmds.h"
 #include "imap/imap_names.h"
 

@@ -1,4 +1,5 @@
-/* imap_cmd_delete.c — DELETE.  RFC 3501 6.3.4. The selected mailbox is left before it goes. */
+/* imap_cmd_delete.c — DELETE.  RFC 3501 6.3.4. The selected mailbox is left before it
+ * goes. */
 #include "imap/imap_cmds.h"
 #include "imap/imap_names.h"
 

@@ -1,4 +1,5 @@
-/* imap_cmd_enable.c — ENABLE.  RFC 5161: what is not known is ignored; nothing announced needs enabling yet. */
+/* imap_cmd_enable.c — ENABLE.  RFC 5161: what is not known is ignored; nothing announced
+ * needs enabling yet. */
 #include "imap/imap_cmds.h"
 
 /* enable = "ENABLE" 1*(SP capability) */

@@ -1,7 +1,8 @@
 /* imap_cmd_fetch.c — FETCH and UID FETCH.  RFC 3501 6.4.5, 6.4.8, 7.4.2.
  *
- * Items of the row alone are written straight from one scan of the mailbox; others batch by batch, where \Seen is set in a
- * transaction of its own, durable before the batch is shown. Yields after LIMIT_OUT_STEP. */
+ * Items of the row alone are written straight from one scan of the mailbox; others batch
+ * by batch, where \Seen is set in a transaction of its own, durable before the batch is
+ * shown. Yields after LIMIT_OUT_STEP. */
 #include "imap/imap_cmds.h"
 #include "imap/imap_fetch.h"
 #include "base/cleanup.h"
@@ -29,7 +30,7 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	return imap_parse_sp(p) && imap_fetch_parse(p, &x->ask);
 }
 
-/* --- items of the row ------------------------------------------------------------------------------------------- */
+/* --- items of the row --- */
 
 static void write_row_item(struct imap *im, struct imap_cmd *c, enum imap_fetch_kind kind,
 			   const struct store_row *row, struct out *o)
@@ -68,7 +69,8 @@ static void write_head(struct out *o, uint32_t seq)
 	out_add(o, slice_make(text, n + 8));
 }
 
-/* The scan meets rows the client does not know yet, and misses those that went. True: this row was asked for. */
+/* The scan meets rows the client does not know yet, and misses those that went. True:
+ * this row was asked for. */
 static bool is_asked(struct fetch *x, uint32_t uid)
 {
 	while (x->at < x->uids.n && x->uids.uid[x->at] < uid) {
@@ -154,7 +156,7 @@ static enum step show_rows(struct imap *im, struct imap_cmd *c, struct out *o,
 	return STEP_DONE;
 }
 
-/* --- items of the message: batches ---------------------------------------------------------------------------------- */
+/* --- items of the message: batches --- */
 
 static bool collect_row(void *ctx, const struct store_row *row)
 {
@@ -191,7 +193,8 @@ static enum status collect(struct imap *im, struct fetch *x, struct err *e)
 	return ST_OK;
 }
 
-/* RFC 3501 6.4.5: \Seen is set by what is shown. STEP_DONE: nothing to do; STEP_MORE: durable already. */
+/* RFC 3501 6.4.5: \Seen is set by what is shown. STEP_DONE: nothing to do; STEP_MORE:
+ * durable already. */
 static enum step set_seen(struct imap *im, struct imap_cmd *c, struct fetch *x,
 			  struct err *e)
 {
@@ -333,7 +336,7 @@ static enum step show_messages(struct imap *im, struct imap_cmd *c, struct fetch
 	return STEP_DONE;
 }
 
-/* --- the command ------------------------------------------------------------------------------------------------------ */
+/* --- the command --- */
 
 static enum step finish(struct imap *im, struct imap_cmd *c, struct fetch *x)
 {

@@ -1,6 +1,7 @@
 /* imap_cmd_id.c — ID.  RFC 2971: at most 30 fields, names ≤ 30 octets, values ≤ 1,024.
  *
- * What the client says is logged; we tell our name and no version (3.3: it helps attackers more than users). */
+ * What the client says is logged; we tell our name and no version (3.3: it helps
+ * attackers more than users). */
 #include "imap/imap_cmds.h"
 
 enum { ID_FIELDS = 30, ID_NAME = 30, ID_VALUE = 1024 };

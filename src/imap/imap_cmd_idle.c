@@ -1,4 +1,5 @@
-/* imap_cmd_idle.c — IDLE.  RFC 2177. Holds no worker: the store's publication wakes the session (imap.c, run_wake). */
+/* imap_cmd_idle.c — IDLE.  RFC 2177. Holds no worker: the store's publication wakes the
+ * session (imap.c, run_wake). */
 #include "imap/imap_cmds.h"
 
 static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)

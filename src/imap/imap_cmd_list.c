@@ -1,4 +1,5 @@
-/* imap_cmd_list.c — LIST and LSUB.  RFC 3501 6.3.8, 6.3.9, 7.2.2; RFC 3348 (children); RFC 6154 2 (special uses). */
+/* imap_cmd_list.c — LIST and LSUB.  RFC 3501 6.3.8, 6.3.9, 7.2.2; RFC 3348 (children);
+ * RFC 6154 2 (special uses). */
 #include "imap/imap_cmds.h"
 #include "imap/imap_match.h"
 
@@ -53,7 +54,8 @@ static void write_lsub(struct out *o, slice name, bool noselect)
 	out_adds(o, "\r\n");
 }
 
-/* The pattern as it counts: reference and pattern joined. A pattern that begins with the separator is taken as it is. */
+/* The pattern as it counts: reference and pattern joined. A pattern that begins with the
+ * separator is taken as it is. */
 static struct imap_pattern make_pattern(struct imap *im, const struct list *x)
 {
 	struct arena *a = &im->s.arena;
@@ -104,8 +106,9 @@ struct names {
 	const struct store_mailbox *m;
 	size_t n;
 };
-/* RFC 3501 6.3.9: with "%", a subscribed name below what matches shows its superior as \Noselect. Names are sorted, so all
- * below one superior stand together: it is new when the subscribed name before is not below it. */
+/* RFC 3501 6.3.9: with "%", a subscribed name below what matches shows its superior as
+ * \Noselect. Names are sorted, so all below one superior stand together: it is new when
+ * the subscribed name before is not below it. */
 static void lsub_superiors(struct imap_pattern *pattern, const struct names *all,
 			   slice name, slice before, struct out *o)
 {

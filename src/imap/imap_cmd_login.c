@@ -1,4 +1,5 @@
-/* imap_cmd_login.c — LOGIN, and what follows every successful or refused login.  RFC 3501 6.2.3, RFC 5530 3. */
+/* imap_cmd_login.c — LOGIN, and what follows every successful or refused login.  RFC 3501
+ * 6.2.3, RFC 5530 3. */
 #include "imap/imap_cmds.h"
 
 struct login {

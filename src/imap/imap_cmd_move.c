@@ -1,6 +1,8 @@
-/* imap_cmd_move.c — MOVE and UID MOVE.  RFC 6851 3.3, 4.3: "* OK [COPYUID …]", then EXPUNGEs, then the tagged line.
+/* imap_cmd_move.c — MOVE and UID MOVE.  RFC 6851 3.3, 4.3: "* OK [COPYUID …]", then
+ * EXPUNGEs, then the tagged line.
  *
- * In chunks of LIMIT_STORE_CHUNK: each is moved as a whole, durably, before the next begins. */
+ * In chunks of LIMIT_STORE_CHUNK: each is moved as a whole, durably, before the next
+ * begins. */
 #include "imap/imap_cmds.h"
 #include "imap/imap_copy.h"
 

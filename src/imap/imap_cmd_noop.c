@@ -1,4 +1,5 @@
-/* imap_cmd_noop.c — NOOP and CHECK: nothing but news.  RFC 3501 6.1.2, 6.4.1 (all is durable already). */
+/* imap_cmd_noop.c — NOOP and CHECK: nothing but news.  RFC 3501 6.1.2, 6.4.1 (all is
+ * durable already). */
 #include "imap/imap_cmds.h"
 
 static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)

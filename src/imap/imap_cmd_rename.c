@@ -1,4 +1,5 @@
-/* imap_cmd_rename.c — RENAME.  RFC 3501 6.3.5: names below move along; INBOX gives its messages and stays. */
+/* imap_cmd_rename.c — RENAME.  RFC 3501 6.3.5: names below move along; INBOX gives its
+ * messages and stays. */
 #include "imap/imap_cmds.h"
 #include "imap/imap_names.h"
 

@@ -1,6 +1,7 @@
 /* imap_cmd_search.c — SEARCH and UID SEARCH.  RFC 3501 6.4.4, 6.4.8, 7.2.5.
  *
- * Works in slices of about ten milliseconds: a search over a whole archive never holds a worker. */
+ * Works in slices of about ten milliseconds: a search over a whole archive never holds a
+ * worker. */
 #include "imap/imap_cmds.h"
 #include "imap/imap_search.h"
 
@@ -24,7 +25,8 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	return imap_parse_sp(p) && imap_search_parse(p, &x->ask);
 }
 
-/* Sets and keywords get their meaning in the mailbox. False: a message number that is not in use. */
+/* Sets and keywords get their meaning in the mailbox. False: a message number that is not
+ * in use. */
 static bool resolve(struct imap *im, struct imap_cmd *c, struct imap_key *k)
 {
 	const struct imap_view *v = &im->box->view;
@@ -129,7 +131,8 @@ static bool match_message(struct imap *im, struct imap_cmd *c, struct search *x,
 		return false;
 	if (match && m.err.code == ERR_NONE)
 		found(o, c->uid ? row->uid : m.seq);
-	/* A message that went meanwhile is no error; one that cannot be read is told of. */
+	/* A message that went meanwhile is no error; one that cannot be read is told
+	 * of. */
 	if (m.err.code != ERR_NONE && m.err.code != ERR_NO_MESSAGE &&
 	    x->err.code == ERR_NONE)
 		x->err = m.err;

@@ -1,4 +1,5 @@
-/* imap_cmd_starttls.c — STARTTLS.  RFC 3501 6.2.1. What came in the clear behind it closes the connection (the driver). */
+/* imap_cmd_starttls.c — STARTTLS.  RFC 3501 6.2.1. What came in the clear behind it
+ * closes the connection (the driver). */
 #include "imap/imap_cmds.h"
 
 static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)

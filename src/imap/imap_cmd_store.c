@@ -1,6 +1,7 @@
 /* imap_cmd_store.c — STORE and UID STORE.  RFC 3501 6.4.6, 6.4.8.
  *
- * In chunks of LIMIT_STORE_CHUNK, each a transaction; its untagged FETCHes leave when it is durable. */
+ * In chunks of LIMIT_STORE_CHUNK, each a transaction; its untagged FETCHes leave when it
+ * is durable. */
 #include "imap/imap_cmds.h"
 
 struct store_arg {
@@ -13,7 +14,8 @@ struct store_arg {
 	bool missing; /* some were expunged meanwhile */
 };
 
-/* store = "STORE" SP sequence-set SP (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list / (flag *(SP flag))) */
+/* store = "STORE" SP sequence-set SP (["+" / "-"] "FLAGS" [".SILENT"]) SP (flag-list /
+ * (flag *(SP flag))) */
 static bool parse(struct imap_parse *p, struct imap_cmd *c)
 {
 	struct store_arg *x = ARENA_NEW(p->a, struct store_arg);

@@ -1,5 +1,6 @@
 #pragma once
-/* imap_cmds.h — one definition per command; imap_cmds.c is the table. const, any thread. */
+/* imap_cmds.h — one definition per command; imap_cmds.c is the table. const, any
+ * thread. */
 #include "imap/imap_session.h"
 
 extern const struct imap_cmd_def imap_cmd_capability;

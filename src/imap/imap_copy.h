@@ -1,5 +1,6 @@
 #pragma once
-/* imap_copy.h — what COPY and MOVE share: arguments, destination, COPYUID (RFC 4315 3). */
+/* imap_copy.h — what COPY and MOVE share: arguments, destination, COPYUID (RFC 4315
+ * 3). */
 #include "imap/imap_session.h"
 
 struct imap_copy {

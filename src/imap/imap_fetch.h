@@ -1,8 +1,8 @@
 #pragma once
 /* imap_fetch.h — what FETCH asks for, parsed.
  *
- * RFC 3501 6.4.5, 9 (fetch-att, section). Parsing and section writing are pure; the answers are written by imap_fetch_body.c
- * on a worker. */
+ * RFC 3501 6.4.5, 9 (fetch-att, section). Parsing and section writing are pure; the
+ * answers are written by imap_fetch_body.c on a worker. */
 #include "imap/imap_session.h"
 #include "mime/mime_digest.h"
 

@@ -1,12 +1,13 @@
-/* imap_fetch_body.c — the data items of FETCH that need more than the row.  RFC 3501 6.4.5, 7.4.2.
+/* imap_fetch_body.c — the data items of FETCH that need more than the row.  RFC 3501
+ * 6.4.5, 7.4.2.
  *
- * Structure comes from the digest made at delivery. Octets of bodies go out as references that are read when the socket is
- * ready, small ones as they are. */
+ * Structure comes from the digest made at delivery. Octets of bodies go out as references
+ * that are read when the socket is ready, small ones as they are. */
 #include "imap/imap_fetch.h"
 #include "base/alloc.h"
 #include "mime/mime_header.h"
 
-/* --- a stored body as a source of an output chain ---------------------------------------------------------------- */
+/* --- a stored body as a source of an output chain --- */
 
 struct body_source {
 	struct out_source src; /* first member */
@@ -68,10 +69,10 @@ static enum status add_octets(struct imap *im, const struct store_email *m, uint
 	return ST_OK;
 }
 
-/* --- sections ------------------------------------------------------------------------------------------------------ */
+/* --- sections --- */
 
-/* Where a section lies in the message as the client sees it: the digest counts from the blob, the prefix of trace fields
- * belongs to the header of the message itself. */
+/* Where a section lies in the message as the client sees it: the digest counts from the
+ * blob, the prefix of trace fields belongs to the header of the message itself. */
 static enum status locate(const struct imap_section *s, const struct store_email *m,
 			  uint64_t *off, uint64_t *n, bool *found, struct err *e)
 {

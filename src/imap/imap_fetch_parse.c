@@ -14,12 +14,14 @@ static struct imap_fetch_item *add(struct imap_parse *p, struct imap_fetch *f,
 	f->has_flags |= kind == IMAP_FETCH_FLAGS;
 	f->has_uid |= kind == IMAP_FETCH_UID;
 	f->needs_email |= kind >= IMAP_FETCH_ENVELOPE;
-	/* RFC 3501 6.4.5: RFC822 and RFC822.TEXT set \Seen as BODY[…] does; RFC822.HEADER does not. */
+	/* RFC 3501 6.4.5: RFC822 and RFC822.TEXT set \Seen as BODY[…] does; RFC822.HEADER
+	 * does not. */
 	f->sets_seen |= kind == IMAP_FETCH_RFC822 || kind == IMAP_FETCH_RFC822_TEXT;
 	return it;
 }
 
-/* header-fld-name = astring ; RFC 5322 3.6.8: printable ASCII. It is echoed: no line end may be in it (DESIGN P6). */
+/* header-fld-name = astring ; RFC 5322 3.6.8: printable ASCII. It is echoed: no line end
+ * may be in it (DESIGN P6). */
 static bool parse_field_name(struct imap_parse *p, slice *out)
 {
 	size_t at = p->at;
@@ -85,7 +87,8 @@ static bool parse_section_text(struct imap_parse *p, struct imap_section *s)
 	return true;
 }
 
-/* section = "[" [section-spec] "]" ; section-spec = section-msgtext / (section-part ["." section-text])
+/* section = "[" [section-spec] "]" ; section-spec = section-msgtext / (section-part ["."
+ * section-text])
  * section-part = nz-number *("." nz-number) */
 static bool parse_section(struct imap_parse *p, struct imap_section *s)
 {
@@ -189,7 +192,8 @@ static bool parse_macro(struct imap_parse *p, struct imap_fetch *f)
 	return true;
 }
 
-/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att *(SP fetch-att) ")") */
+/* fetch = "FETCH" SP sequence-set SP ("ALL" / "FULL" / "FAST" / fetch-att / "(" fetch-att
+ * *(SP fetch-att) ")") */
 bool imap_fetch_parse(struct imap_parse *p, struct imap_fetch *f)
 {
 	size_t n = 0;

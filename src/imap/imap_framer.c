@@ -49,7 +49,8 @@ static size_t literal_max(const struct imap_framer *f)
 	return f->is_logged_in ? LIMIT_IMAP_LITERAL : LIMIT_IMAP_LITERAL_PREAUTH;
 }
 
-/* The command is refused for this reason; its tag is kept while the rest of it is skipped. */
+/* The command is refused for this reason; its tag is kept while the rest of it is
+ * skipped. */
 static void refuse(struct imap_framer *f, enum imap_refusal why, slice line)
 {
 	slice tag = imap_line_tag(f->gather.n ? buf_slice(&f->gather) : line);
@@ -63,8 +64,9 @@ static void refuse(struct imap_framer *f, enum imap_refusal why, slice line)
 	}
 }
 
-/* Does the literal at `at` of the line (behind what is gathered) hold APPEND's message? tag SP "APPEND" SP mailbox … :
- * the first literal may be the mailbox's name, every other one is the message (RFC 3501 6.3.11). */
+/* Does the literal at `at` of the line (behind what is gathered) hold APPEND's message?
+ * tag SP "APPEND" SP mailbox … : the first literal may be the mailbox's name, every other
+ * one is the message (RFC 3501 6.3.11). */
 static bool is_message(const struct imap_framer *f, slice line, size_t at)
 {
 	slice first = f->gather.n ? buf_slice(&f->gather) : line;
@@ -98,7 +100,8 @@ static slice without_cr(slice line)
 						    : line;
 }
 
-/* The rest of a refused command: a literal that needs no go-ahead follows, or it is over. */
+/* The rest of a refused command: a literal that needs no go-ahead follows, or it is
+ * over. */
 static enum imap_unit refused_line_end(struct imap_framer *f, slice end)
 {
 	size_t at;

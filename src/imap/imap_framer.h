@@ -1,10 +1,12 @@
 #pragma once
 /* imap_framer.h — finds one complete command, with its literals, in a stream.
  *
- * RFC 3501 2.2.1, 4.3; RFC 7888 (LITERAL- before login, LITERAL+ after it). Incremental, never looks at an octet twice, and
- * keeps nothing but the command's own literals (bounded; an idle framer owns no memory). A command without literals is
- * given in place. Message literals of APPEND are not gathered but given in chunks. A bare LF ends a line as CRLF does
- * (RFC 3501 2.2 deviation: people type at openssl s_client). Pure, any thread. */
+ * RFC 3501 2.2.1, 4.3; RFC 7888 (LITERAL- before login, LITERAL+ after it). Incremental,
+ * never looks at an octet twice, and keeps nothing but the command's own literals
+ * (bounded; an idle framer owns no memory). A command without literals is given in place.
+ * Message literals of APPEND are not gathered but given in chunks. A bare LF ends a line
+ * as CRLF does (RFC 3501 2.2 deviation: people type at openssl s_client). Pure, any
+ * thread. */
 #include "base/buf.h"
 #include "base/limits.h"
 
@@ -41,7 +43,8 @@ void imap_framer_init(struct imap_framer *f);
 void imap_framer_done(struct imap_framer *f);
 void imap_framer_reset(struct imap_framer *f); /* the command has been answered: its memory goes */
 enum imap_unit imap_framer_feed(struct imap_framer *f, slice in, size_t *used, slice *out);
-/* After IMAP_UNIT_APPEND: the message of n octets comes now, to be given in chunks or dropped. */
+/* After IMAP_UNIT_APPEND: the message of n octets comes now, to be given in chunks or
+ * dropped. */
 void imap_framer_message(struct imap_framer *f, uint32_t n, bool discard);
 slice imap_framer_tag(const struct imap_framer *f);
 /* The tag a line starts with; empty when there is none. */

@@ -29,7 +29,8 @@ bool imap_pattern_is_plain(const struct imap_pattern *p)
 	       slice_chr(p->text, '%', 0) == p->text.n;
 }
 
-/* State i: the first i octets of the pattern are matched. A wildcard may match nothing. */
+/* State i: the first i octets of the pattern are matched. A wildcard may match
+ * nothing. */
 static void close_states(const struct imap_pattern *p, unsigned char *st)
 {
 	for (size_t i = 0; i < p->text.n; i++)

@@ -1,5 +1,6 @@
 #pragma once
-/* imap_match.h — LIST patterns (RFC 3501 6.3.8): "*" matches anything, "%" anything without the separator.
+/* imap_match.h — LIST patterns (RFC 3501 6.3.8): "*" matches anything, "%" anything
+ * without the separator.
  *
  * Linear: no backtracking, octets × states whatever the pattern. Pure, any thread. */
 #include "base/arena.h"

@@ -46,7 +46,8 @@ enum status imap_names_check(slice *name, struct err *e)
 	slice rest, part;
 	size_t depth = 0;
 
-	/* RFC 3501 6.3.3: a separator at the end declares that names under it will be made. */
+	/* RFC 3501 6.3.3: a separator at the end declares that names under it will be
+	 * made. */
 	if (name->n > 1 && name->p[name->n - 1] == '/')
 		name->n--;
 	if (name->n == 0 || name->n > LIMIT_MAILBOX_NAME)

@@ -96,7 +96,8 @@ void imap_parse_leave(struct imap_parse *p)
 	p->depth--;
 }
 
-/* ATOM-CHAR = any CHAR except atom-specials: "(" ")" "{" SP CTL list-wildcards quoted-specials resp-specials */
+/* ATOM-CHAR = any CHAR except atom-specials: "(" ")" "{" SP CTL list-wildcards
+ * quoted-specials resp-specials */
 bool imap_is_atom_char(char c)
 {
 	unsigned char u = (unsigned char)c;
@@ -166,8 +167,8 @@ bool imap_parse_nz_number(struct imap_parse *p, uint32_t *out)
 	return imap_parse_number(p, out);
 }
 
-/* quoted = DQUOTE *QUOTED-CHAR DQUOTE
- * RFC 3501 9 deviation: valid UTF-8 is taken inside (RFC 6855 3 allows it; clients send it in LOGIN and SEARCH). */
+/* quoted = DQUOTE *QUOTED-CHAR DQUOTE RFC 3501 9 deviation: valid UTF-8 is taken inside
+ * (RFC 6855 3 allows it; clients send it in LOGIN and SEARCH). */
 static bool parse_quoted(struct imap_parse *p, slice *out)
 {
 	size_t from = ++p->at, n = 0, i;
@@ -295,7 +296,8 @@ static bool is_list_char(char c)
 	return imap_is_astring_char(c) || c == '%' || c == '*';
 }
 
-/* list-mailbox = 1*list-char / string ; list-char = ATOM-CHAR / list-wildcards / resp-specials */
+/* list-mailbox = 1*list-char / string ; list-char = ATOM-CHAR / list-wildcards /
+ * resp-specials */
 bool imap_parse_list_mailbox(struct imap_parse *p, slice *out)
 {
 	size_t start = p->at;
@@ -346,7 +348,8 @@ bool imap_parse_date(struct imap_parse *p, int64_t *out_days)
 	return parse_date_text(p, out_days) && (!quoted || imap_parse_char(p, '"'));
 }
 
-/* date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone DQUOTE */
+/* date-time = DQUOTE date-day-fixed "-" date-month "-" date-year SP time SP zone
+ * DQUOTE */
 bool imap_parse_date_time(struct imap_parse *p, int64_t *out_s)
 {
 	size_t start = p->at;
@@ -375,8 +378,9 @@ static const struct {
 	{ "Draft", FLAG_DRAFT },
 };
 
-/* flag = "\Answered" / "\Flagged" / "\Deleted" / "\Seen" / "\Draft" / flag-keyword / flag-extension
- * "\Recent" cannot be set (RFC 3501 2.3.2); other names with a backslash are reserved and not known here. */
+/* flag = "\Answered" / "\Flagged" / "\Deleted" / "\Seen" / "\Draft" / flag-keyword /
+ * flag-extension "\Recent" cannot be set (RFC 3501 2.3.2); other names with a backslash
+ * are reserved and not known here. */
 static bool parse_flag(struct imap_parse *p, struct imap_flags *out, size_t *cap)
 {
 	size_t start = p->at;

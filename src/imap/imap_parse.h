@@ -1,11 +1,13 @@
 #pragma once
 /* imap_parse.h — the pieces every IMAP command is made of.
  *
- * RFC 3501 9. Recursive descent over one complete command: the framer has put its literals in place ("{3}\r\nabc") and cut
- * the last line end. Pure (base and mime). Results borrow from the command or live in the arena; any thread.
+ * RFC 3501 9. Recursive descent over one complete command: the framer has put its
+ * literals in place ("{3}\r\nabc") and cut the last line end. Pure (base and mime).
+ * Results borrow from the command or live in the arena; any thread.
  *
- * Every function answers true and moves behind what it took, or answers false and leaves the reason of the *first*
- * failure in why and why_at: the caller of the whole grammar shows it ("BAD octet 12: …"). */
+ * Every function answers true and moves behind what it took, or answers false and leaves
+ * the reason of the *first* failure in why and why_at: the caller of the whole grammar
+ * shows it ("BAD octet 12: …"). */
 #include "base/arena.h"
 #include "base/slice.h"
 
@@ -26,7 +28,8 @@ bool imap_parse_peek(const struct imap_parse *p, char c);
 bool imap_parse_accept(struct imap_parse *p, char c); /* takes c if it is next; no failure is noted */
 bool imap_parse_char(struct imap_parse *p, char c);   /* it must be next */
 bool imap_parse_sp(struct imap_parse *p);
-/* The word is next (ASCII case ignored) and a delimiter or the end behind it: taken. No failure is noted. */
+/* The word is next (ASCII case ignored) and a delimiter or the end behind it: taken. No
+ * failure is noted. */
 bool imap_parse_word(struct imap_parse *p, const char *word);
 bool imap_parse_enter(struct imap_parse *p); /* one level deeper */
 void imap_parse_leave(struct imap_parse *p);
@@ -53,7 +56,8 @@ struct imap_flags { /* as the client writes them */
 bool imap_parse_flag_list(struct imap_parse *p, struct imap_flags *out);  /* "(" … ")" */
 bool imap_parse_flags(struct imap_parse *p, struct imap_flags *out);      /* a list, or flags with SP between */
 
-/* "{123}" or "{123+}" at the end of s (no line end behind it). *out_at is where it starts. */
+/* "{123}" or "{123+}" at the end of s (no line end behind it). *out_at is where it
+ * starts. */
 enum imap_literal { IMAP_LITERAL_NONE, IMAP_LITERAL_SYNC, IMAP_LITERAL_NONSYNC, IMAP_LITERAL_ABSURD };
 enum imap_literal imap_literal_at_end(slice s, size_t *out_at, uint32_t *out_n);
 

@@ -1,4 +1,5 @@
-/* imap_resp.c — how commands end: RFC 3501 7.1, response codes of RFC 5530 and 3501 7.1, capabilities of 7.2.1. */
+/* imap_resp.c — how commands end: RFC 3501 7.1, response codes of RFC 5530 and 3501 7.1,
+ * capabilities of 7.2.1. */
 #include "imap/imap_session.h"
 #include "base/alloc.h"
 
@@ -122,7 +123,8 @@ bool imap_is_secure(const struct imap *im)
 
 #define EXTENSIONS "ID ENABLE IDLE NAMESPACE CHILDREN SPECIAL-USE UNSELECT UIDPLUS MOVE"
 #define LOGINS	   "AUTH=PLAIN AUTH=LOGIN"
-/* RFC 7888 4: never LITERAL- and LITERAL+ together. RFC 3501 6.2.3: LOGINDISABLED while passwords would travel in clear. */
+/* RFC 7888 4: never LITERAL- and LITERAL+ together. RFC 3501 6.2.3: LOGINDISABLED while
+ * passwords would travel in clear. */
 slice imap_capabilities(const struct imap *im)
 {
 	if (im->state != IMAP_NOT_AUTH)

@@ -1,8 +1,9 @@
 #pragma once
 /* imap_search.h — SEARCH keys: parsed, written, evaluated.
  *
- * RFC 3501 6.4.4, 9 (search-key). Parsing and writing are pure. Keys live in the arena; strings are kept as the client wrote
- * them and folded (imap_text.h) for comparing. OR chains cost no depth, other nesting is bounded by LIMIT_IMAP_DEPTH. */
+ * RFC 3501 6.4.4, 9 (search-key). Parsing and writing are pure. Keys live in the arena;
+ * strings are kept as the client wrote them and folded (imap_text.h) for comparing. OR
+ * chains cost no depth, other nesting is bounded by LIMIT_IMAP_DEPTH. */
 #include "imap/imap_session.h"
 
 enum imap_key_kind {

@@ -1,7 +1,8 @@
 /* imap_search_match.c — does a message match a key?  RFC 3501 6.4.4.
  *
- * Flags, dates and sizes come from the row; addresses, subject and Date from the digest; other header fields and bodies are
- * read, decoded (transfer encoding, charset, RFC 2047) and compared without case, chunk by chunk. */
+ * Flags, dates and sizes come from the row; addresses, subject and Date from the digest;
+ * other header fields and bodies are read, decoded (transfer encoding, charset, RFC 2047)
+ * and compared without case, chunk by chunk. */
 #include "imap/imap_search.h"
 #include "base/alloc.h"
 #include "imap/imap_text.h"
@@ -24,9 +25,10 @@ static bool get_email(struct imap_match *m)
 	return m->has_email;
 }
 
-/* --- the envelope ------------------------------------------------------------------------------------------------- */
+/* --- the envelope --- */
 
-/* address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")": as "Name <mailbox@host>" */
+/* address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")": as "Name
+ * <mailbox@host>" */
 static bool add_address(struct imap_parse *p, struct buf *text)
 {
 	slice name, route, mailbox, host;
@@ -76,7 +78,8 @@ enum envelope_item {
 	E_MESSAGE_ID
 };
 
-/* envelope = "(" env-date SP env-subject SP env-from SP … SP env-message-id ")": one of them as text. False: absent. */
+/* envelope = "(" env-date SP env-subject SP env-from SP … SP env-message-id ")": one of
+ * them as text. False: absent. */
 static bool envelope_text(struct imap_match *m, enum envelope_item want, struct buf *text)
 {
 	struct imap_parse p =
@@ -126,7 +129,8 @@ static bool match_sent(struct imap_match *m, const struct imap_key *k)
 
 	if (!get_email(m))
 		return false;
-	/* RFC 3501 6.4.4: disregarding time and zone; without a Date field the message counts by its arrival. */
+	/* RFC 3501 6.4.4: disregarding time and zone; without a Date field the message
+	 * counts by its arrival. */
 	day = mime_digest_sent(m->email.digest, &d) ? day_of(d.unix_s + d.zone * 60)
 						    : day_of(m->row->internal_date);
 	return k->kind == IMAP_KEY_SENTBEFORE ? day < k->day
@@ -134,7 +138,7 @@ static bool match_sent(struct imap_match *m, const struct imap_key *k)
 					      : day >= k->day;
 }
 
-/* --- the header ----------------------------------------------------------------------------------------------------- */
+/* --- the header --- */
 
 static bool read_octets(struct imap_match *m, uint64_t off, uint64_t n, slice *out)
 {
@@ -196,9 +200,10 @@ static bool match_header(struct imap_match *m, const struct imap_key *k)
 	return has_field_text(m->header, k->field, k->folded, m->tmp);
 }
 
-/* --- bodies --------------------------------------------------------------------------------------------------------- */
+/* --- bodies --- */
 
-/* A scan that may stop inside a part and go on in a later step: one a session, on the heap. */
+/* A scan that may stop inside a part and go on in a later step: one a session, on the
+ * heap. */
 struct imap_scan {
 	const struct imap_key *key;
 	uint32_t uid;
@@ -347,7 +352,8 @@ static bool match_body(struct imap_match *m, const struct imap_key *k)
 	return found;
 }
 
-/* BODY, or TEXT: header and body. What came out is kept, as the other keys of the message may need several steps. */
+/* BODY, or TEXT: header and body. What came out is kept, as the other keys of the message
+ * may need several steps. */
 static bool match_texts(struct imap_match *m, struct imap_key *k)
 {
 	bool match = false;
@@ -366,7 +372,7 @@ static bool match_texts(struct imap_match *m, struct imap_key *k)
 	return match;
 }
 
-/* --- keys ------------------------------------------------------------------------------------------------------------ */
+/* --- keys --- */
 
 bool imap_match_key(struct imap_match *m, struct imap_key *k)
 {

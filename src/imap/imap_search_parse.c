@@ -129,7 +129,8 @@ static bool parse_list(struct imap_parse *p, struct imap_search *s, struct imap_
 	return true;
 }
 
-/* "OR" SP search-key SP search-key: a second one that is an OR again goes on here, without depth. */
+/* "OR" SP search-key SP search-key: a second one that is an OR again goes on here,
+ * without depth. */
 static bool parse_or(struct imap_parse *p, struct imap_search *s, struct imap_key * or)
 {
 	struct imap_key **at = & or->kids;
@@ -252,7 +253,7 @@ int imap_key_cost(const struct imap_key *k)
 	return cost;
 }
 
-/* --- writing: for tests, parse(write(x)) = x ---------------------------------------------------------------------- */
+/* --- writing: for tests, parse(write(x)) = x --- */
 
 static void write_text(struct buf *b, slice s)
 {

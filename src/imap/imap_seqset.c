@@ -12,7 +12,8 @@ static bool parse_seq_number(struct imap_parse *p, uint32_t *out)
 	return imap_parse_nz_number(p, out);
 }
 
-/* sequence-set = (seq-number / seq-range) *("," sequence-set) ; seq-range = seq-number ":" seq-number */
+/* sequence-set = (seq-number / seq-range) *("," sequence-set) ; seq-range = seq-number
+ * ":" seq-number */
 bool imap_seqset_parse(struct imap_parse *p, struct imap_seqset *out)
 {
 	struct imap_range *r = NULL;

@@ -1,10 +1,12 @@
 #pragma once
 /* imap_session.h — one IMAP session: what the command files share.
  *
- * struct imap belongs to the loop between commands and to the worker during one (work/session.h). A command is a
- * struct imap_cmd in the command arena; run() may be called several times for it (STEP_MORE, STEP_WAIT,
- * STEP_COMMIT_MORE), its place is kept in phase and arg. A command never writes its tagged line: it says how it ended
- * with imap_ok/imap_no/imap_bad and imap.c announces the mailbox's changes and writes the line. */
+ * struct imap belongs to the loop between commands and to the worker during one
+ * (work/session.h). A command is a struct imap_cmd in the command arena; run() may be
+ * called several times for it (STEP_MORE, STEP_WAIT, STEP_COMMIT_MORE), its place is kept
+ * in phase and arg. A command never writes its tagged line: it says how it ended with
+ * imap_ok/imap_no/imap_bad and imap.c announces the mailbox's changes and writes the
+ * line. */
 #include "base/log.h"
 #include "auth/auth.h"
 #include "imap/imap.h"
@@ -75,7 +77,8 @@ struct imap_cmd {
 	struct imap_flag_names names;
 };
 
-/* Rows the client knows at this modseq: what it was told as the answer to its own command (no echo). */
+/* Rows the client knows at this modseq: what it was told as the answer to its own command
+ * (no echo). */
 struct imap_told {
 	uint32_t lo, hi;
 	uint64_t modseq;
@@ -123,7 +126,7 @@ struct imap {
 	struct sasl sasl;
 };
 
-/* --- how a command ends (imap_resp.c); each returns STEP_DONE ------------------------------------------------- */
+/* --- how a command ends (imap_resp.c); each returns STEP_DONE --- */
 enum step imap_ok(struct imap *im, struct imap_cmd *c, const char *code_and_text);
 enum step imap_ok_slice(struct imap_cmd *c, slice code_and_text); /* in the command arena */
 enum step imap_no(struct imap *im, struct imap_cmd *c, const struct err *e);
@@ -137,12 +140,14 @@ slice imap_no_line(struct arena *a, const struct err *e, bool try_create);
 slice imap_capabilities(const struct imap *im); /* static text, RFC 3501 7.2.1 */
 bool imap_is_secure(const struct imap *im);
 
-/* --- the store for commands (imap_box.c) ------------------------------------------------------------------------- */
+/* --- the store for commands (imap_box.c) --- */
 /* ST_WAIT: return STEP_WAIT and come again. */
 enum status imap_begin(struct imap *im, struct store_txn **out, struct err *e) MUST_USE;
-/* Commits; false: return STEP_WAIT, c->wait is filled when run() comes again. True: filled now. */
+/* Commits; false: return STEP_WAIT, c->wait is filled when run() comes again. True:
+ * filled now. */
 bool imap_commit(struct imap *im, struct imap_cmd *c, struct store_txn *t);
-/* Names of the keyword bits, read once a command; announces new ones of the selected mailbox (RFC 3501 7.2.6). */
+/* Names of the keyword bits, read once a command; announces new ones of the selected
+ * mailbox (RFC 3501 7.2.6). */
 enum status imap_names(struct imap *im, struct imap_cmd *c, struct out *o, struct err *e) MUST_USE;
 void imap_write_permanent_flags(struct imap *im, const struct imap_flag_names *names, struct out *o);
 /* Keyword names to bits; ST_LIMIT when there are too many. */
@@ -153,19 +158,22 @@ enum status imap_box_open(struct imap *im, uint32_t mbox, bool read_only, struct
 void imap_box_close(struct imap *im); /* of im->box; fine when none */
 bool imap_box_is_recent(const struct imap_box *b, uint32_t uid);
 uint32_t imap_box_recents(const struct imap_box *b);
-/* In a write to the selected mailbox anyway: what it showed as \Recent is taken (RFC 3501 2.3.2). */
+/* In a write to the selected mailbox anyway: what it showed as \Recent is taken (RFC 3501
+ * 2.3.2). */
 void imap_box_take_recent(struct imap *im, struct store_txn *t);
-/* Tells the client what has changed. STEP_DONE, STEP_MORE (again), STEP_CLOSE (the mailbox is gone). */
+/* Tells the client what has changed. STEP_DONE, STEP_MORE (again), STEP_CLOSE (the
+ * mailbox is gone). */
 enum step imap_box_sync(struct imap *im, struct imap_cmd *c, bool may_expunge, struct out *o);
 bool imap_box_has_news(const struct imap_box *b);
-/* UIDs of a set in the client's numbering, ascending; false: a number that is not in use (BAD, RFC 3501 9). */
+/* UIDs of a set in the client's numbering, ascending; false: a number that is not in use
+ * (BAD, RFC 3501 9). */
 bool imap_box_uids(struct imap *im, struct arena *a, const struct imap_seqset *set, bool uid, struct store_uids *out);
 void imap_box_told(struct imap_box *b, const struct store_row *rows, size_t n);
 /* "* 3 FETCH (UID 7 FLAGS (\Seen))" */
 void imap_write_flags_row(struct imap *im, struct imap_cmd *c, uint32_t seq, const struct store_row *row, bool uid,
 			  struct out *o);
 
-/* --- commands that reach beyond their file ------------------------------------------------------------------------ */
+/* --- commands that reach beyond their file --- */
 enum step imap_login(struct imap *im, struct imap_cmd *c, slice user, slice password, struct out *o);
 enum step imap_authenticate_line(struct imap *im, struct out *o); /* IMAP_UNIT_LINE while im->sasl is busy */
 enum step imap_append_begin(struct imap *im, struct out *o);      /* IMAP_UNIT_APPEND */

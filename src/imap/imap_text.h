@@ -1,8 +1,9 @@
 #pragma once
 /* imap_text.h — comparing text without case, over chunks.
  *
- * Substring search (RFC 3501 6.4.4) over UTF-8, each character folded to lower case by itself (ASCII, and Unicode's simple
- * mappings), no locale. Memory: one chunk and the needle. Pure, any thread. */
+ * Substring search (RFC 3501 6.4.4) over UTF-8, each character folded to lower case by
+ * itself (ASCII, and Unicode's simple mappings), no locale. Memory: one chunk and the
+ * needle. Pure, any thread. */
 #include "base/arena.h"
 #include "base/buf.h"
 

@@ -63,7 +63,8 @@ static bool decode_shifted(slice b64, char *to, size_t *n)
 
 bool imap_utf7_decode(struct arena *a, slice wire, slice *out_utf8)
 {
-	/* 8 base64 digits carry 3 units of up to 3 octets each: never more than 9/8, and always less than wire + 4. */
+	/* 8 base64 digits carry 3 units of up to 3 octets each: never more than 9/8, and
+	 * always less than wire + 4. */
 	char *to = arena_alloc(a, wire.n + wire.n / 4 + 4);
 	size_t n = 0;
 

@@ -1,8 +1,9 @@
 #pragma once
 /* imap_utf7.h — modified UTF-7, the way mailbox names travel (RFC 3501 5.1.3).
  *
- * Strict: printable ASCII stands for itself and is never in base64, "&-" is "&", no control characters, no unpaired
- * surrogates, no bits left over; so every name has one form and decode(encode(x)) = x. Pure, any thread. */
+ * Strict: printable ASCII stands for itself and is never in base64, "&-" is "&", no
+ * control characters, no unpaired surrogates, no bits left over; so every name has one
+ * form and decode(encode(x)) = x. Pure, any thread. */
 #include "base/arena.h"
 #include "base/buf.h"
 

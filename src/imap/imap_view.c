@@ -51,7 +51,8 @@ uint32_t imap_view_uid(const struct imap_view *v, uint32_t seq)
 
 	if (seq == 0 || seq > imap_view_count(v))
 		return 0;
-	/* gone[j] has number j + 1 + (how many of base are below it): find the first with a number ≥ seq. */
+	/* gone[j] has number j + 1 + (how many of base are below it): find the first with
+	 * a number ≥ seq. */
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
 

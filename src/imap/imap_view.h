@@ -1,9 +1,10 @@
 #pragma once
 /* imap_view.h — which message has which number for one client.
  *
- * A client's numbers change only when it is told (RFC 3501 5.5, 7.4.1): they run over the UIDs of the mailbox as last
- * read (base: shared by all sessions that stand at that modseq, borrowed) and over those expunged since that it was
- * not told of yet (gone: sorted, owned, disjoint from base). Binary search both ways. Pure, one owner. */
+ * A client's numbers change only when it is told (RFC 3501 5.5, 7.4.1): they run over the
+ * UIDs of the mailbox as last read (base: shared by all sessions that stand at that
+ * modseq, borrowed) and over those expunged since that it was not told of yet (gone:
+ * sorted, owned, disjoint from base). Binary search both ways. Pure, one owner. */
 #include "base/slice.h"
 
 struct imap_view {
@@ -19,7 +20,8 @@ static inline size_t imap_view_count(const struct imap_view *v)
 }
 size_t imap_view_below(const struct imap_view *v, uint32_t uid); /* how many have a smaller UID */
 uint32_t imap_view_seq(const struct imap_view *v, uint32_t uid); /* 0: not in it */
-/* The same; *hint says where the last one stood: walking upwards costs nothing. Start with 0. */
+/* The same; *hint says where the last one stood: walking upwards costs nothing. Start
+ * with 0. */
 static inline uint32_t imap_view_seq_from(const struct imap_view *v, uint32_t uid, size_t *hint)
 {
 	if (v->n_gone == 0 && *hint < v->n && v->uid[*hint] == uid)

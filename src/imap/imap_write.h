@@ -1,8 +1,8 @@
 #pragma once
 /* imap_write.h — the pieces of IMAP answers.
  *
- * RFC 3501 9. Text goes to an output chain; nothing written here can hold a bare CR or LF outside a literal (DESIGN P6).
- * Pure but for the chain, any thread. */
+ * RFC 3501 9. Text goes to an output chain; nothing written here can hold a bare CR or LF
+ * outside a literal (DESIGN P6). Pure but for the chain, any thread. */
 #include "net/out.h"
 
 /* Digits of v without a terminator; returns how many (≤ 20). */
@@ -22,6 +22,7 @@ struct imap_flag_names {
 	size_t n;
 };
 void imap_write_flags(struct out *o, uint32_t sys, uint64_t kw, bool recent, const struct imap_flag_names *names);
-/* The same for few flags into a buffer of the caller: returns the length, or 0 when it needs imap_write_flags. */
+/* The same for few flags into a buffer of the caller: returns the length, or 0 when it
+ * needs imap_write_flags. */
 #define IMAP_FLAGS_SHORT 128
 size_t imap_flags_short(char to[IMAP_FLAGS_SHORT], uint32_t sys, bool recent);

@@ -1,7 +1,9 @@
-/* fuzz_imap_parse.c — the IMAP grammar over one complete command, and what it writes again.
+/* fuzz_imap_parse.c — the IMAP grammar over one complete command, and what it writes
+ * again.
  *
- * Wanted: no octet outside is touched (the input is an exact copy); what was parsed, written and parsed again is the
- * same; names come back from modified UTF-7 as they went. */
+ * Wanted: no octet outside is touched (the input is an exact copy); what was parsed,
+ * written and parsed again is the same; names come back from modified UTF-7 as they
+ * went. */
 #include "imap/imap_cmds.h"
 #include "imap/imap_fetch.h"
 #include "imap/imap_match.h"

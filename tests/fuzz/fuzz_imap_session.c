@@ -1,8 +1,10 @@
-/* fuzz_imap_session.c — a whole IMAP session over the sim loop: the server as the first octet's bits say (TLS, logged in,
- * selected), the rest from the client, once whole and once in pieces, each time in a new world.
+/* fuzz_imap_session.c — a whole IMAP session over the sim loop: the server as the first
+ * octet's bits say (TLS, logged in, selected), the rest from the client, once whole and
+ * once in pieces, each time in a new world.
  *
- * Wanted: the same answers both times; no bare CR or LF but in literals (so: none at all here, the messages have none); and
- * nothing of the mail before the login (HAZARDS 23). */
+ * Wanted: the same answers both times; no bare CR or LF but in literals (so: none at all
+ * here, the messages have none); and nothing of the mail before the login (HAZARDS
+ * 23). */
 #include "auth/auth.h"
 #include "base/hash.h"
 #include "base/log.h"

@@ -5,7 +5,8 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
-/* Runs a stream through the framer and writes what it gives as text: "C:…|" for commands, "M:…" for message octets. */
+/* Runs a stream through the framer and writes what it gives as text: "C:…|" for commands,
+ * "M:…" for message octets. */
 static void run(slice stream, size_t cut, bool logged_in, bool raw, struct buf *log)
 {
 	struct imap_framer f;
@@ -171,7 +172,8 @@ static void what_is_too_long_is_skipped(void **st)
 		buf_done(&log);
 	}
 	buf_done(&in);
-	/* A literal that waits for the go-ahead is refused at once: what follows is the next command. */
+	/* A literal that waits for the go-ahead is refused at once: what follows is the
+	 * next command. */
 	expect(SL("a X {5000}\r\nb Y\r\n"), false, false, SL("R2:a|C:b Y|"));
 }
 

@@ -1,4 +1,5 @@
-/* Mailbox names on the wire (modified UTF-7), and LIST patterns against a naive matcher. */
+/* Mailbox names on the wire (modified UTF-7), and LIST patterns against a naive
+ * matcher. */
 #include "base/utf8.h"
 #include "imap/imap_match.h"
 #include "imap/imap_utf7.h"

@@ -1,4 +1,5 @@
-/* Grammar tables of the pieces every command is made of: what is taken, where a failure is seen. */
+/* Grammar tables of the pieces every command is made of: what is taken, where a failure
+ * is seen. */
 #include "imap/imap_parse.h"
 #include "store/store.h"
 #include <setjmp.h>
@@ -20,7 +21,8 @@ static int teardown(void **st)
 	return 0;
 }
 
-/* Exactly as many octets as there are, so that a read behind the end is seen by the sanitizer (HAZARDS 13). */
+/* Exactly as many octets as there are, so that a read behind the end is seen by the
+ * sanitizer (HAZARDS 13). */
 static slice exact(slice s)
 {
 	char *p = malloc(s.n ? s.n : 1);

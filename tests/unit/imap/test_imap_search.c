@@ -182,7 +182,8 @@ static void what_is_written_is_read_again(void **st)
 		buf_init(&two, 1 << 20);
 		imap_key_write(&one, random_key(4));
 		assert_true(parses(buf_slice(&one), &s));
-		/* Reading puts cheap keys first: written and read once more it must stand still. */
+		/* Reading puts cheap keys first: written and read once more it must stand
+		 * still. */
 		imap_key_write(&two, s.key);
 		assert_true(parses(buf_slice(&two), &s));
 		buf_reset(&one);

@@ -1,4 +1,5 @@
-/* Numbers and UIDs of a session's view against a naive model: an array of what the client knows. */
+/* Numbers and UIDs of a session's view against a naive model: an array of what the client
+ * knows. */
 #include "imap/imap_view.h"
 #include <setjmp.h>
 #include <stdarg.h>
