@@ -19,6 +19,10 @@ struct cli {
 int cli_main(int argc, char **argv);
 /* The data directory when none is named: $FACTEUR_DATA, or FACTEUR_DEFAULT_DATA. */
 const char *cli_default_data(void);
+/* Server and command alike have the directory to themselves before they open the store in
+ * it: the engine renames and removes its logs before it takes a lock of its own. ERR_BUSY
+ * when somebody else has it; ST_NOT_FOUND without a directory. Free with close(). */
+enum status cli_data_lock(const char *dir, int *out_fd, struct err *e) MUST_USE;
 
 /* Sends one request and gives the reply (new reference); NULL with *e filled when
  * neither a server nor a store could be asked. Waits a few seconds for a store that

@@ -111,8 +111,9 @@ static bool may_make(const json_t *request)
 	return noun && verb && strcmp(noun, "domain") == 0 && strcmp(verb, "add") == 0;
 }
 
-static enum status open_kv(const struct cli *c, const json_t *request, struct kv **out,
-			   struct err *e)
+/* The store, with the directory locked in *out_lock, which outlives it. */
+static enum status open_kv(const struct cli *c, const json_t *request, int *out_lock,
+			   struct kv **out, struct err *e)
 {
 	AUTO_ARENA a;
 	arena_init(&a);
@@ -126,6 +127,8 @@ static enum status open_kv(const struct cli *c, const json_t *request, struct kv
 	enum status st = make ? io_mkdir(c->data, 0700, e) : ST_OK;
 	if (st == ST_OK)
 		st = become_owner(c->data, e);
+	if (st == ST_OK)
+		st = cli_data_lock(c->data, out_lock, e);
 	if (st == ST_OK)
 		st = kv_open(&opt, out, e);
 	if (st == ST_NOT_FOUND && !make)
@@ -181,7 +184,8 @@ json_t *cli_ask(const struct cli *c, const json_t *request, struct err *e)
 			err_set(e, ERR_BUSY, "no server is running on %s", c->data);
 			return NULL;
 		}
-		if (open_kv(c, request, &kv, e) == ST_OK) {
+		AUTO_FD lock = -1;
+		if (open_kv(c, request, &lock, &kv, e) == ST_OK) {
 			json_t *reply = ask_store(kv, request, e);
 			kv_close(kv);
 			return reply;

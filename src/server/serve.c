@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/limits.h"
+#include "cli/cli.h"
 #include "imap/imap.h"
 #include "kv/kv.h"
 #include "pop3/pop3.h"
@@ -29,6 +30,7 @@ struct server {
 	const struct config *cfg;
 	struct arena arena;
 	struct clock clock;
+	int lock_fd; /* the data directory is ours */
 	struct kv *kv;
 	struct store *store;
 	struct auth *auth;
@@ -53,16 +55,25 @@ static void log_failed(const char *event, const struct err *e)
 	log_end(&l);
 }
 
-/* A command at work on the stopped system has the store open for a moment: it is waited
- * for. */
+static enum status try_kv(struct server *s, const struct kv_options *opt, struct err *e)
+{
+	if (s->lock_fd < 0) {
+		enum status st = cli_data_lock(s->cfg->data, &s->lock_fd, e);
+		if (st != ST_OK)
+			return st;
+	}
+	return kv_open(opt, &s->kv, e);
+}
+
+/* A command at work on the stopped system has the store open for a moment: it is waited for. */
 static enum status open_kv(struct server *s, const struct kv_options *opt, struct err *e)
 {
 	const struct timespec step = { .tv_nsec = STORE_BUSY_STEP_MS * 1000000L };
-	enum status st = kv_open(opt, &s->kv, e);
+	enum status st = try_kv(s, opt, e);
 	for (int ms = 0; st != ST_OK && e->code == ERR_BUSY && ms < STORE_BUSY_MS;
 	     ms += STORE_BUSY_STEP_MS) {
 		nanosleep(&step, NULL);
-		st = kv_open(opt, &s->kv, e);
+		st = try_kv(s, opt, e);
 	}
 	return st;
 }
@@ -306,6 +317,8 @@ static void close_all(struct server *s)
 		store_close(s->store);
 	if (s->kv != NULL)
 		kv_close(s->kv);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
 	arena_release(&s->arena);
 }
 
@@ -326,7 +339,7 @@ static int exit_code(const struct err *e)
 
 int serve_run(const struct config *cfg)
 {
-	struct server s = { .cfg = cfg };
+	struct server s = { .cfg = cfg, .lock_fd = -1 };
 	struct err e = { 0 };
 	sigset_t set;
 	arena_init(&s.arena);

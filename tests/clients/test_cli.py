@@ -258,11 +258,11 @@ def test_two_at_once():
     with System() as s:
         s.good("domain", "add", "a.example")
         running = [subprocess.Popen([s.program, "--data", s.data, "user", "add", f"u{i}@a.example", "--generate"],
-                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for i in range(4)]
+                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for i in range(6)]
         for p in running:
             _, err = p.communicate(timeout=60)
             assert p.returncode == OK, err
-        assert len(s.good("user", "list")) == 4
+        assert len(s.good("user", "list")) == 6
 
 
 def test_foreign_store():
