@@ -318,6 +318,22 @@ static bool was_told(const struct imap_box *b, const struct store_row *row)
 	return false;
 }
 
+/* What lies before the base is known to be told. */
+static void drop_told(struct imap_box *b)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < b->n_told; i++)
+		if (b->told[i].modseq > b->base->modseq)
+			b->told[kept++] = b->told[i];
+	b->n_told = kept;
+	if (kept == 0) { /* an idle connection owns no buffers */
+		mem_free(b->told);
+		b->told = NULL;
+		b->cap_told = 0;
+	}
+}
+
 /* --- telling --- */
 
 void imap_write_flags_row(struct imap *im, struct imap_cmd *c, uint32_t seq,
@@ -494,7 +510,6 @@ enum step imap_box_sync(struct imap *im, struct imap_cmd *c, bool may_expunge,
 	if (y->at < y->ch.changed.n && imap_names(im, c, o, &e) == ST_OK &&
 	    tell_flags(im, c, o) == STEP_MORE)
 		return STEP_MORE;
-	while (b->n_told && b->told[b->n_told - 1].modseq <= b->base->modseq)
-		b->n_told--;
+	drop_told(b);
 	return STEP_DONE;
 }

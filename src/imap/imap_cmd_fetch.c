@@ -308,6 +308,7 @@ static enum step show_messages(struct imap *im, struct imap_cmd *c, struct fetch
 
 	if (c->phase == SEEN_DURABLE) {
 		if (c->wait.st != ST_OK) {
+			im->box->n_told = 0; /* it did not happen */
 			*e = c->wait.e;
 			return STEP_CLOSE;
 		}

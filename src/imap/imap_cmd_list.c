@@ -3,8 +3,14 @@
 #include "imap/imap_cmds.h"
 #include "imap/imap_match.h"
 
+enum { WORK_STEP = 4 << 20 }; /* octets times states */
 struct list {
 	slice reference, pattern;
+	struct imap_pattern compiled;
+	struct store_mailbox *m; /* sorted by name, INBOX first */
+	size_t n, i;
+	size_t work;
+	slice before; /* the subscribed name before */
 };
 
 /* list = "LIST" SP mailbox SP list-mailbox */
@@ -68,32 +74,6 @@ static struct imap_pattern make_pattern(struct imap *im, const struct list *x)
 	return imap_pattern_make(a, whole);
 }
 
-static enum step run_list(struct imap *im, struct imap_cmd *c, struct out *o)
-{
-	struct list *x = c->arg;
-	struct imap_pattern pattern;
-	struct store_mailbox *m;
-	size_t n;
-	struct err e;
-
-	if (x->pattern.n ==
-	    0) { /* RFC 3501 6.3.8: the separator, and the root of the reference */
-		out_adds(o, "* LIST (\\Noselect) \"/\" \"\"\r\n");
-		return imap_ok(im, c, "List completed");
-	}
-	if (store_mailbox_list(im->ctx->store, im->account, &im->s.arena, &m, &n, &e) !=
-	    ST_OK)
-		return imap_no(im, c, &e);
-	pattern = make_pattern(im, x);
-	for (size_t i = 0; i < n; i++) {
-		if (!m[i].exists && !m[i].has_children)
-			continue; /* only subscribed */
-		if (imap_pattern_matches(&pattern, m[i].name, '/'))
-			write_list(o, &m[i]);
-	}
-	return imap_ok(im, c, "List completed");
-}
-
 static bool is_subscribed(const struct store_mailbox *m, size_t n, slice name)
 {
 	for (size_t i = 0; i < n; i++)
@@ -102,14 +82,10 @@ static bool is_subscribed(const struct store_mailbox *m, size_t n, slice name)
 	return false;
 }
 
-struct names {
-	const struct store_mailbox *m;
-	size_t n;
-};
 /* RFC 3501 6.3.9: with "%", a subscribed name below what matches shows its superior as
  * \Noselect. Names are sorted, so all below one superior stand together: it is new when
  * the subscribed name before is not below it. */
-static void lsub_superiors(struct imap_pattern *pattern, const struct names *all,
+static void lsub_superiors(struct imap_pattern *pattern, const struct list *all,
 			   slice name, slice before, struct out *o)
 {
 	for (size_t at = slice_chr(name, '/', 0); at < name.n;
@@ -124,29 +100,78 @@ static void lsub_superiors(struct imap_pattern *pattern, const struct names *all
 	}
 }
 
+/* Reads the names once. STEP_MORE: go on; otherwise the command has ended. */
+static enum step begin(struct imap *im, struct imap_cmd *c, struct list *x)
+{
+	struct err e;
+
+	if (store_mailbox_list(im->ctx->store, im->account, &im->s.arena, &x->m, &x->n,
+			       &e) != ST_OK)
+		return imap_no(im, c, &e);
+	x->compiled = make_pattern(im, x);
+	x->before = SL("");
+	c->phase = 1;
+	return STEP_MORE;
+}
+
+/* A hostile pattern over ten thousand long names does not hold a worker: slices of some milliseconds. */
+static bool is_enough(struct list *x, const struct out *o)
+{
+	x->work += (x->compiled.text.n + 1) * (x->m[x->i].name.n + 1);
+	if (x->work < WORK_STEP && o->bytes < LIMIT_OUT_STEP)
+		return false;
+	x->work = 0;
+	return true;
+}
+
+static enum step run_list(struct imap *im, struct imap_cmd *c, struct out *o)
+{
+	struct list *x = c->arg;
+
+	if (x->pattern.n ==
+	    0) { /* RFC 3501 6.3.8: the separator, and the root of the reference */
+		out_adds(o, "* LIST (\\Noselect) \"/\" \"\"\r\n");
+		return imap_ok(im, c, "List completed");
+	}
+	if (c->phase == 0 && begin(im, c, x) != STEP_MORE)
+		return STEP_DONE;
+	while (x->i < x->n) {
+		const struct store_mailbox *m = &x->m[x->i];
+		bool enough = is_enough(x, o);
+
+		x->i++;
+		/* A name that is only subscribed is for LSUB. */
+		if ((m->exists || m->has_children) &&
+		    imap_pattern_matches(&x->compiled, m->name, '/'))
+			write_list(o, m);
+		if (enough)
+			return STEP_MORE;
+	}
+	return imap_ok(im, c, "List completed");
+}
+
 static enum step run_lsub(struct imap *im, struct imap_cmd *c, struct out *o)
 {
 	struct list *x = c->arg;
-	struct imap_pattern pattern;
-	struct store_mailbox *m;
-	slice before = SL("");
-	size_t n;
-	struct err e;
+	bool percent;
 
-	if (store_mailbox_list(im->ctx->store, im->account, &im->s.arena, &m, &n, &e) !=
-	    ST_OK)
-		return imap_no(im, c, &e);
-	pattern = make_pattern(im, x);
-	for (size_t i = 0; i < n; i++) {
-		if (!m[i].subscribed)
-			continue;
-		if (imap_pattern_matches(&pattern, m[i].name, '/')) {
-			write_lsub(o, m[i].name, false);
-		} else if (slice_chr(pattern.text, '%', 0) < pattern.text.n) {
-			lsub_superiors(&pattern, &(struct names){ m, n }, m[i].name,
-				       before, o);
+	if (c->phase == 0 && begin(im, c, x) != STEP_MORE)
+		return STEP_DONE;
+	percent = slice_chr(x->compiled.text, '%', 0) < x->compiled.text.n;
+	while (x->i < x->n) {
+		const struct store_mailbox *m = &x->m[x->i];
+		bool enough = is_enough(x, o);
+
+		x->i++;
+		if (m->subscribed) {
+			if (imap_pattern_matches(&x->compiled, m->name, '/'))
+				write_lsub(o, m->name, false);
+			else if (percent)
+				lsub_superiors(&x->compiled, x, m->name, x->before, o);
+			x->before = m->name;
 		}
-		before = m[i].name;
+		if (enough)
+			return STEP_MORE;
 	}
 	return imap_ok(im, c, "Lsub completed");
 }
