@@ -53,7 +53,8 @@ int main(int argc, char **argv)
 		pthread_create(&t[i], NULL, flood_main, &f);
 	for (unsigned i = 0; i < threads; i++)
 		pthread_join(t[i], NULL);
-	printf("{\"threads\":%u,\"seconds\":%u,\"handshakes_per_second\":%.0f,\"refused\":%" PRId64 "}\n", threads, seconds,
-	       (double)f.done / seconds, (int64_t)f.failed);
+	printf("{\"threads\":%u,\"seconds\":%u,\"handshakes_per_second\":%.0f,\"refused\":%" PRId64
+	       "}\n",
+	       threads, seconds, (double)f.done / seconds, (int64_t)f.failed);
 	return 0;
 }

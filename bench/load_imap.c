@@ -32,7 +32,8 @@ struct options {
 static struct wire *open_as(struct options *o, size_t user)
 {
 	struct wire *w = calloc(1, sizeof(*w));
-	if (!wire_imap_open(w, o->port, o->tls, o->ctx, o->user[user % o->n_user], o->password[user % o->n_user])) {
+	if (!wire_imap_open(w, o->port, o->tls, o->ctx, o->user[user % o->n_user],
+			    o->password[user % o->n_user])) {
 		fprintf(stderr, "login: %s\n", w->error);
 		exit(1);
 	}
@@ -63,7 +64,8 @@ static int fetch(struct options *o)
 		wire_close(w);
 		free(w);
 	}
-	printf("{\"messages\":%zu,\"median_ms\":%.1f}\n", lines, (double)wire_percentile(us, o->runs, 50) / 1e3);
+	printf("{\"messages\":%zu,\"median_ms\":%.1f}\n", lines,
+	       (double)wire_percentile(us, o->runs, 50) / 1e3);
 	return 0;
 }
 
@@ -78,8 +80,9 @@ static int flags(struct options *o)
 		command(w, text, NULL);
 	}
 	double n = o->count ? o->count : 1;
-	printf("{\"changes\":%u,\"us_each\":%.0f,\"written_bytes_each\":%.0f}\n", o->count,
-	       (double)(wire_now_us() - start) / n, (double)(wire_written(o->pid) - written) / n);
+	printf("{\"changes\":%u,\"us_each\":%.0f,\"written_bytes_each\":%.0f}\n",
+	       o->count, (double)(wire_now_us() - start) / n,
+	       (double)(wire_written(o->pid) - written) / n);
 	wire_close(w);
 	free(w);
 	return 0;
@@ -105,7 +108,8 @@ static int idle(struct options *o)
 	int64_t before = 0, kernel = 0;
 	struct wire **w = calloc(o->connections + 8, sizeof(*w));
 	for (unsigned i = 0; i < o->connections + 8; i++) {
-		if (i == 8) { /* what the first connections set up for all is not counted */
+		if (i ==
+		    8) { /* what the first connections set up for all is not counted */
 			sleep(1);
 			before = wire_rss_kib(o->pid);
 			kernel = kernel_tcp_kib();
@@ -117,8 +121,9 @@ static int idle(struct options *o)
 	}
 	sleep(2);
 	double n = o->connections;
-	printf("{\"connections\":%u,\"rss_kib_each\":%.1f,\"kernel_tcp_kib_each\":%.1f}\n", o->connections,
-	       (double)(wire_rss_kib(o->pid) - before) / n, (double)(kernel_tcp_kib() - kernel) / n);
+	printf("{\"connections\":%u,\"rss_kib_each\":%.1f,\"kernel_tcp_kib_each\":%.1f}\n",
+	       o->connections, (double)(wire_rss_kib(o->pid) - before) / n,
+	       (double)(kernel_tcp_kib() - kernel) / n);
 	for (unsigned i = 0; i < o->connections + 8; i++) {
 		wire_close(w[i]);
 		free(w[i]);
@@ -137,13 +142,15 @@ static int noop(struct options *o)
 	}
 	printf("ready\n");
 	fflush(stdout);
-	for (int64_t end = wire_now_us() + o->seconds * 1000000LL; wire_now_us() < end && n < cap;) {
+	for (int64_t end = wire_now_us() + o->seconds * 1000000LL;
+	     wire_now_us() < end && n < cap;) {
 		int64_t start = wire_now_us();
 		command(w[n % o->connections], "NOOP", NULL);
 		us[n++] = wire_now_us() - start;
 	}
-	printf("{\"connections\":%u,\"noops\":%zu,\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n", o->connections, n,
-	       (double)wire_percentile(us, n, 50) / 1e3, (double)wire_percentile(us, n, 99) / 1e3);
+	printf("{\"connections\":%u,\"noops\":%zu,\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n",
+	       o->connections, n, (double)wire_percentile(us, n, 50) / 1e3,
+	       (double)wire_percentile(us, n, 99) / 1e3);
 	return 0;
 }
 
@@ -152,17 +159,23 @@ static void *storer(void *arg)
 	struct options *o = arg;
 	struct wire *w = open_as(o, 0);
 	command(w, "SELECT INBOX", NULL);
-	for (bool on = true; !o->stop; on = !on) /* a mark of its own, so that every round changes every row */
-		command(w, on ? "STORE 1:* +FLAGS.SILENT (\\Flagged)" : "STORE 1:* -FLAGS.SILENT (\\Flagged)", NULL);
+	for (bool on = true; !o->stop;
+	     on = !on) /* a mark of its own, so that every round changes every row */
+		command(w,
+			on ? "STORE 1:* +FLAGS.SILENT (\\Flagged)"
+			   : "STORE 1:* -FLAGS.SILENT (\\Flagged)",
+			NULL);
 	wire_close(w);
 	free(w);
 	return NULL;
 }
 
-static void fetch_for(struct wire *w, unsigned seconds, int64_t *us, size_t cap, size_t *n)
+static void fetch_for(struct wire *w, unsigned seconds, int64_t *us, size_t cap,
+		      size_t *n)
 {
 	*n = 0;
-	for (int64_t end = wire_now_us() + seconds * 1000000LL; wire_now_us() < end && *n < cap;) {
+	for (int64_t end = wire_now_us() + seconds * 1000000LL;
+	     wire_now_us() < end && *n < cap;) {
 		int64_t start = wire_now_us();
 		command(w, "FETCH 1:20 (FLAGS ENVELOPE)", NULL);
 		us[(*n)++] = wire_now_us() - start;
@@ -183,7 +196,8 @@ static int stall(struct options *o)
 	sleep(1);
 	fetch_for(w, o->seconds, us, cap, &n);
 	printf("{\"storing_sessions\":%u,\"fetches\":%zu,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"p99_alone_ms\":%.2f}\n",
-	       o->connections, n, (double)wire_percentile(us, n, 50) / 1e3, (double)wire_percentile(us, n, 99) / 1e3, alone);
+	       o->connections, n, (double)wire_percentile(us, n, 50) / 1e3,
+	       (double)wire_percentile(us, n, 99) / 1e3, alone);
 	fflush(stdout);
 	o->stop = true;
 	for (unsigned i = 0; i < o->connections; i++)
@@ -199,12 +213,14 @@ static int append(struct options *o)
 	while (done < o->count) {
 		for (; sent < o->count && sent - done < 200; sent++) {
 			char m[500];
-			int n = snprintf(m, sizeof(m),
-					 "From: Load <load@example.com>\r\nTo: <you@example.com>\r\nSubject: small %u\r\n"
-					 "Date: Mon, 02 Nov 2026 10:00:00 +0000\r\nMessage-ID: <small.%u@load.example.com>\r\n\r\n"
-					 "Message %u.\r\n",
-					 sent, sent, sent);
-			snprintf(text, sizeof(text), "b%u APPEND INBOX {%d+}\r\n%s\r\n", sent, n, m);
+			int n = snprintf(
+				m, sizeof(m),
+				"From: Load <load@example.com>\r\nTo: <you@example.com>\r\nSubject: small %u\r\n"
+				"Date: Mon, 02 Nov 2026 10:00:00 +0000\r\nMessage-ID: <small.%u@load.example.com>\r\n\r\n"
+				"Message %u.\r\n",
+				sent, sent, sent);
+			snprintf(text, sizeof(text), "b%u APPEND INBOX {%d+}\r\n%s\r\n",
+				 sent, n, m);
 			if (!wire_puts(w, text))
 				return 1;
 		}
@@ -227,7 +243,9 @@ int main(int argc, char **argv)
 		int (*run)(struct options *);
 	} modes[] = { { "fetch", fetch }, { "flags", flags }, { "idle", idle },
 		      { "noop", noop },	  { "stall", stall }, { "append", append } };
-	struct options o = { .tls = 'i', .connections = 16, .runs = 5, .seconds = 5, .count = 2000 };
+	struct options o = {
+		.tls = 'i', .connections = 16, .runs = 5, .seconds = 5, .count = 2000
+	};
 	for (int i = 2; i + 1 < argc; i += 2) {
 		const char *a = argv[i], *v = argv[i + 1];
 		unsigned n = (unsigned)strtoul(v, NULL, 10);

@@ -47,16 +47,23 @@ static uint64_t next_random(uint64_t *s)
 	return *s;
 }
 
-static size_t make_message(struct client *c, int64_t number, const char *to, char *id, size_t id_max)
+static size_t make_message(struct client *c, int64_t number, const char *to, char *id,
+			   size_t id_max)
 {
-	static const char b64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	static const char text[] = "The quick brown fox jumps over the lazy dog while the mail goes through ok.\r\n";
+	static const char b64[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char text[] =
+		"The quick brown fox jumps over the lazy dog while the mail goes through ok.\r\n";
 	char *p = c->body;
-	snprintf(id, id_max, "%" PRId64 ".%u.%" PRIx64 "@load.example.com", number, c->index, c->o->seed);
-	size_t n = (size_t)sprintf(p, "From: Load <load@example.com>\r\nTo: <%s>\r\nSubject: load %" PRId64 "\r\n"
-				      "Date: Mon, 02 Nov 2026 10:00:00 +0000\r\nMessage-ID: <%s>\r\nMIME-Version: 1.0\r\n"
-				      "Content-Type: text/plain; charset=utf-8\r\n\r\n",
-				   to, number, id);
+	snprintf(id, id_max, "%" PRId64 ".%u.%" PRIx64 "@load.example.com", number,
+		 c->index, c->o->seed);
+	size_t n = (size_t)sprintf(
+		p,
+		"From: Load <load@example.com>\r\nTo: <%s>\r\nSubject: load %" PRId64
+		"\r\n"
+		"Date: Mon, 02 Nov 2026 10:00:00 +0000\r\nMessage-ID: <%s>\r\nMIME-Version: 1.0\r\n"
+		"Content-Type: text/plain; charset=utf-8\r\n\r\n",
+		to, number, id);
 	for (bool random = true; n + 78 < c->o->size; random = !random) {
 		if (!random) {
 			memcpy(p + n, text, sizeof(text) - 1);
@@ -74,19 +81,24 @@ static size_t make_message(struct client *c, int64_t number, const char *to, cha
 	return n;
 }
 
-static bool send_one(struct client *c, struct wire *w, const char *from, const char *to, size_t n)
+static bool send_one(struct client *c, struct wire *w, const char *from, const char *to,
+		     size_t n)
 {
 	char head[1200];
 	if (c->o->bdat) {
-		int k = snprintf(head, sizeof(head), "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nBDAT %zu LAST\r\n", from, to, n);
+		int k = snprintf(head, sizeof(head),
+				 "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nBDAT %zu LAST\r\n",
+				 from, to, n);
 		memmove(c->body + k, c->body, n);
 		memcpy(c->body, head, (size_t)k);
-		return wire_write(w, c->body, n + (size_t)k) && wire_smtp(w, '2') && wire_smtp(w, '2') && wire_smtp(w, '2');
+		return wire_write(w, c->body, n + (size_t)k) && wire_smtp(w, '2') &&
+		       wire_smtp(w, '2') && wire_smtp(w, '2');
 	}
-	snprintf(head, sizeof(head), "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", from, to);
+	snprintf(head, sizeof(head), "MAIL FROM:<%s>\r\nRCPT TO:<%s>\r\nDATA\r\n", from,
+		 to);
 	memcpy(c->body + n, ".\r\n", 3);
-	return wire_puts(w, head) && wire_smtp(w, '2') && wire_smtp(w, '2') && wire_smtp(w, '3') &&
-	       wire_write(w, c->body, n + 3) && wire_smtp(w, '2');
+	return wire_puts(w, head) && wire_smtp(w, '2') && wire_smtp(w, '2') &&
+	       wire_smtp(w, '3') && wire_write(w, c->body, n + 3) && wire_smtp(w, '2');
 }
 
 static void note(struct client *c, int64_t us, const char *id, const char *to)
@@ -112,7 +124,8 @@ static void *client_main(void *arg)
 	const char *user = o->n_user ? o->user[c->index % o->n_user] : NULL;
 	const char *from = user ? user : "load@example.com";
 	char id[200];
-	if (!wire_smtp_open(w, o->port, o->tls, o->ctx, user, user ? o->password[c->index % o->n_user] : NULL)) {
+	if (!wire_smtp_open(w, o->port, o->tls, o->ctx, user,
+			    user ? o->password[c->index % o->n_user] : NULL)) {
 		fprintf(stderr, "connection %u: %s\n", c->index, w->error);
 		o->failed++;
 		wire_close(w);
@@ -121,7 +134,8 @@ static void *client_main(void *arg)
 	}
 	for (;;) {
 		int64_t number = o->next++;
-		if ((o->messages > 0 && number >= o->messages) || (o->end_us > 0 && wire_now_us() >= o->end_us))
+		if ((o->messages > 0 && number >= o->messages) ||
+		    (o->end_us > 0 && wire_now_us() >= o->end_us))
 			break;
 		const char *to = o->to[next_random(&c->rng) % o->n_to];
 		size_t n = make_message(c, number, to, id, sizeof(id));
@@ -143,10 +157,14 @@ static void run(struct options *o)
 {
 	struct client *c = calloc(o->connections, sizeof(*c));
 	pthread_t *t = calloc(o->connections, sizeof(*t));
-	int64_t cpu = wire_cpu_us(o->pid), written = wire_written(o->pid), start = wire_now_us();
+	int64_t cpu = wire_cpu_us(o->pid), written = wire_written(o->pid),
+		start = wire_now_us();
 	o->end_us = o->seconds > 0 ? start + o->seconds * 1000000 : 0;
 	for (unsigned i = 0; i < o->connections; i++) {
-		c[i] = (struct client){ .o = o, .index = i, .rng = 88172645463325252u + (o->seed + i) * 7919u };
+		c[i] = (struct client){ .o = o,
+					.index = i,
+					.rng = 88172645463325252u +
+					       (o->seed + i) * 7919u };
 		c[i].body = malloc(o->size + 4096);
 		pthread_create(&t[i], NULL, client_main, &c[i]);
 	}
@@ -162,17 +180,25 @@ static void run(struct options *o)
 		n += c[i].accepted;
 	}
 	double m = accepted > 0 ? (double)accepted : 1;
-	printf("{\"connections\":%u,\"accepted\":%" PRId64 ",\"failed\":%" PRId64 ",\"seconds\":%.2f,\"per_second\":%.0f,"
+	printf("{\"connections\":%u,\"accepted\":%" PRId64 ",\"failed\":%" PRId64
+	       ",\"seconds\":%.2f,\"per_second\":%.0f,"
 	       "\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"server_us_each\":%.1f,\"written_kb_each\":%.2f}\n",
-	       o->connections, accepted, (int64_t)o->failed, (double)us / 1e6, (double)accepted * 1e6 / (double)us,
-	       (double)wire_percentile(all, (size_t)n, 50) / 1e3, (double)wire_percentile(all, (size_t)n, 99) / 1e3,
+	       o->connections, accepted, (int64_t)o->failed, (double)us / 1e6,
+	       (double)accepted * 1e6 / (double)us,
+	       (double)wire_percentile(all, (size_t)n, 50) / 1e3,
+	       (double)wire_percentile(all, (size_t)n, 99) / 1e3,
 	       o->pid > 0 ? (double)(wire_cpu_us(o->pid) - cpu) / m : 0.0,
 	       o->pid > 0 ? (double)(wire_written(o->pid) - written) / m / 1024 : 0.0);
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = { .connections = 64, .messages = 10000, .size = 10240, .tls = 'n', .ledger = -1, .seed = 1 };
+	struct options o = { .connections = 64,
+			     .messages = 10000,
+			     .size = 10240,
+			     .tls = 'n',
+			     .ledger = -1,
+			     .seed = 1 };
 	const char *ledger = NULL;
 	for (int i = 1; i < argc; i++) {
 		const char *a = argv[i], *v = i + 1 < argc ? argv[i + 1] : "";
@@ -207,7 +233,8 @@ int main(int argc, char **argv)
 			o.port = 0;
 	}
 	if (o.port == 0 || o.n_to == 0 || o.connections == 0 || o.size < 1024) {
-		fprintf(stderr, "usage: load_smtp --port P --to FILE … (see the head of bench/load_smtp.c)\n");
+		fprintf(stderr,
+			"usage: load_smtp --port P --to FILE … (see the head of bench/load_smtp.c)\n");
 		return 64;
 	}
 	if (ledger != NULL) {

@@ -21,7 +21,8 @@ struct ssl_ctx_st *wire_tls_new(void)
 
 static bool fail(struct wire *w, const char *what)
 {
-	snprintf(w->error, sizeof(w->error), "%s: %s", what, errno ? strerror(errno) : "closed");
+	snprintf(w->error, sizeof(w->error), "%s: %s", what,
+		 errno ? strerror(errno) : "closed");
 	return false;
 }
 
@@ -52,7 +53,8 @@ bool wire_start_tls(struct wire *w, struct ssl_ctx_st *ctx)
 bool wire_write(struct wire *w, const char *p, size_t n)
 {
 	while (n > 0) {
-		ssize_t k = w->ssl ? SSL_write(w->ssl, p, n > 1 << 30 ? 1 << 30 : (int)n) : write(w->fd, p, n);
+		ssize_t k = w->ssl ? SSL_write(w->ssl, p, n > 1 << 30 ? 1 << 30 : (int)n)
+				   : write(w->fd, p, n);
 		if (k <= 0)
 			return fail(w, "write");
 		p += k;
@@ -69,7 +71,8 @@ bool wire_puts(struct wire *w, const char *s)
 static bool refill(struct wire *w)
 {
 	errno = 0;
-	ssize_t k = w->ssl ? SSL_read(w->ssl, w->in, sizeof(w->in)) : read(w->fd, w->in, sizeof(w->in));
+	ssize_t k = w->ssl ? SSL_read(w->ssl, w->in, sizeof(w->in))
+			   : read(w->fd, w->in, sizeof(w->in));
 	if (k <= 0)
 		return fail(w, "read");
 	w->at = 0;
@@ -93,7 +96,8 @@ bool wire_line(struct wire *w)
 		if (nl != NULL)
 			break;
 	}
-	while (w->line_n > 0 && (w->line[w->line_n - 1] == '\n' || w->line[w->line_n - 1] == '\r'))
+	while (w->line_n > 0 &&
+	       (w->line[w->line_n - 1] == '\n' || w->line[w->line_n - 1] == '\r'))
 		w->line_n--;
 	w->line[w->line_n] = '\0';
 	return true;
@@ -133,7 +137,9 @@ bool wire_imap(struct wire *w, const char *tag, size_t *lines)
 			break;
 		if (lines != NULL)
 			++*lines;
-		char *brace = w->line_n > 0 && w->line[w->line_n - 1] == '}' ? strrchr(w->line, '{') : NULL;
+		char *brace = w->line_n > 0 && w->line[w->line_n - 1] == '}'
+				      ? strrchr(w->line, '{')
+				      : NULL;
 		if (brace != NULL && !wire_skip(w, strtoul(brace + 1, NULL, 10)))
 			return false;
 	}
@@ -158,25 +164,32 @@ static bool auth_plain(struct wire *w, const char *user, const char *password)
 	char raw[700], text[1000];
 	int n = snprintf(raw, sizeof(raw), "%c%s%c%s", 0, user, 0, password);
 	EVP_EncodeBlock((unsigned char *)text, (unsigned char *)raw, n);
-	return wire_puts(w, "AUTH PLAIN ") && wire_puts(w, text) && wire_puts(w, "\r\n") && wire_smtp(w, '2');
+	return wire_puts(w, "AUTH PLAIN ") && wire_puts(w, text) &&
+	       wire_puts(w, "\r\n") && wire_smtp(w, '2');
 }
 
-bool wire_smtp_open(struct wire *w, uint16_t port, char tls, struct ssl_ctx_st *ctx, const char *user, const char *password)
+bool wire_smtp_open(struct wire *w, uint16_t port, char tls, struct ssl_ctx_st *ctx,
+		    const char *user, const char *password)
 {
-	if (!wire_open(w, port) || (tls == 'i' && !wire_start_tls(w, ctx)) || !wire_smtp(w, '2'))
+	if (!wire_open(w, port) || (tls == 'i' && !wire_start_tls(w, ctx)) ||
+	    !wire_smtp(w, '2'))
 		return false;
 	if (!wire_puts(w, "EHLO load.example.com\r\n") || !wire_smtp(w, '2'))
 		return false;
-	if (tls == 's' && (!wire_puts(w, "STARTTLS\r\n") || !wire_smtp(w, '2') || !wire_start_tls(w, ctx) ||
-			   !wire_puts(w, "EHLO load.example.com\r\n") || !wire_smtp(w, '2')))
+	if (tls == 's' &&
+	    (!wire_puts(w, "STARTTLS\r\n") || !wire_smtp(w, '2') ||
+	     !wire_start_tls(w, ctx) || !wire_puts(w, "EHLO load.example.com\r\n") ||
+	     !wire_smtp(w, '2')))
 		return false;
 	return user == NULL || auth_plain(w, user, password);
 }
 
-bool wire_imap_open(struct wire *w, uint16_t port, char tls, struct ssl_ctx_st *ctx, const char *user, const char *password)
+bool wire_imap_open(struct wire *w, uint16_t port, char tls, struct ssl_ctx_st *ctx,
+		    const char *user, const char *password)
 {
 	char text[1000];
-	if (!wire_open(w, port) || (tls == 'i' && !wire_start_tls(w, ctx)) || !wire_line(w))
+	if (!wire_open(w, port) || (tls == 'i' && !wire_start_tls(w, ctx)) ||
+	    !wire_line(w))
 		return false;
 	snprintf(text, sizeof(text), "a0 LOGIN \"%s\" \"%s\"\r\n", user, password);
 	return wire_puts(w, text) && wire_imap(w, "a0", NULL);
@@ -212,7 +225,9 @@ int64_t wire_cpu_us(int pid)
 	FILE *f = fopen(path, "re");
 	if (f != NULL && fgets(line, sizeof(line), f) != NULL) {
 		char *p = strrchr(line, ')');
-		if (p == NULL || sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+		if (p == NULL ||
+		    sscanf(p + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+			   &user, &system) != 2)
 			user = system = 0;
 	}
 	if (f != NULL)

@@ -18,7 +18,7 @@ def mutt(server, *commands, timeout=60):
         f'set ssl_ca_certificates_file="{server.ca}"', f'set imap_user="{server.user}"',
         f'set imap_pass="{server.password}"', f'set folder="imaps://localhost:{server.ports["imaps"]}/"',
         'set spoolfile="+INBOX"', "set confirmappend=no confirmcreate=no delete=yes move=no quit=yes sleep_time=0",
-        "set mail_check=0 beep=no wait_key=no header_cache= ssl_verify_host=yes timeout=1",
+        "set mail_check=0 beep=no wait_key=no header_cache="" ssl_verify_host=yes timeout=1",
         f'set smtp_url="smtps://{server.user.replace("@", "%40")}:{server.password}@localhost:{server.ports["submissions"]}/"',
         f'set from="{server.user}" realname="Alice" use_from=yes copy=yes record="+Sent" edit_headers=no editor="true"',
         "set abort_unmodified=no",

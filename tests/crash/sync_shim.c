@@ -20,7 +20,8 @@ static long long now_us(void)
 static int delayed(int fd, const char *name)
 {
 	int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, name);
-	const char *delay = getenv("SHIM_DELAY_MS"), *fail = getenv("SHIM_FAIL"), *log = getenv("SHIM_LOG");
+	const char *delay = getenv("SHIM_DELAY_MS"), *fail = getenv("SHIM_FAIL"),
+		   *log = getenv("SHIM_LOG");
 	long long start = now_us();
 	long ms = delay ? strtol(delay, NULL, 10) : 50;
 	struct timespec t = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
