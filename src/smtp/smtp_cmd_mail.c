@@ -131,8 +131,11 @@ static enum smtp_act run_rcpt(struct smtp_session *ss, struct smtp_cmd *c)
 	if (c->path.is_utf8 && !t->is_utf8) /* RFC 6531 3.5 */
 		return refuse_rcpt(ss, c, 553, "5.6.7",
 				   "An address in UTF-8 needs SMTPUTF8");
-	if (t->n_rcpt >= LIMIT_SMTP_RCPT) { /* RFC 5321 4.5.3.1.10 */
-		ss->junk++;
+	/* RFC 5321 4.5.3.1.10: the client sends to the others later. A client that has
+	 * piped them all must get to its DATA, so as many again cost it nothing. */
+	if (t->n_rcpt >= LIMIT_SMTP_RCPT) {
+		if (++t->n_rcpt_over > LIMIT_SMTP_RCPT)
+			ss->junk++;
 		return refuse_rcpt(ss, c, 452, "4.5.3", "Too many recipients");
 	}
 	if (is_own_literal(ss, &c->path))

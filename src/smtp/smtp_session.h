@@ -32,7 +32,7 @@ struct smtp_txn {
 	struct arena mem;
 	slice sender;           /* empty: <> */
 	struct smtp_rcpt *first, *last;
-	unsigned n_rcpt;
+	unsigned n_rcpt, n_rcpt_over; /* taken; refused as too many */
 	bool is_open;           /* MAIL was taken */
 	bool is_utf8, is_8bit;
 	bool has_refused_rcpt;
