@@ -60,13 +60,15 @@ static const char *why_no_login(const struct pop3_session *p)
 }
 
 /* A browser that was talked into it (HAZARDS 26): nothing of what it sends is answered
- * twice. */
-static bool is_http(slice keyword)
+ * twice. OPTIONS is what it asks before a request that it would not send unasked. */
+static bool is_http(slice line)
 {
-	static const slice methods[] = { S("GET"), S("POST"), S("HEAD"), S("PUT") };
+	static const slice methods[] = { S("GET "),	S("POST "),  S("HEAD "),
+					 S("PUT "),	S("DELETE "), S("OPTIONS "),
+					 S("CONNECT "), S("PATCH "), S("TRACE ") };
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
-		if (slice_eq(keyword, methods[i]))
+		if (slice_starts(line, methods[i]))
 			return true;
 	return false;
 }
@@ -86,13 +88,15 @@ static enum frame dispatch(struct pop3_session *p, slice line)
 		p->line = line;
 		return FRAME_CRYPTO;
 	}
+	if (is_http(line)) {
+		p->refusal_closes = true;
+		return refuse(p, "unknown command");
+	}
 	if (pop3_parse_keyword(line, &keyword, &rest, &e) != ST_OK)
 		return refuse(p, "unknown command or malformed line");
 	p->cmd = pop3_cmd_find(keyword);
-	if (!p->cmd) {
-		p->refusal_closes = is_http(keyword);
+	if (!p->cmd)
 		return refuse(p, "unknown command");
-	}
 	if (is_too_long(p->cmd, line.n))
 		return refuse(p, "line too long");
 	if (!(p->cmd->states & p->state))
