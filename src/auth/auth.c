@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/limits.h"
 #include "store/store.h"
+#include <openssl/crypto.h>
 
 struct auth *auth_new(struct store *s, const struct auth_options *opt)
 {
@@ -37,6 +38,12 @@ void auth_free(struct auth *a)
 	proven_free(a->proven);
 	pthread_mutex_destroy(&a->lock);
 	mem_free(a);
+}
+
+void auth_wipe(slice secret)
+{
+	if (secret.n)
+		OPENSSL_cleanse((void *)(uintptr_t)secret.p, secret.n);
 }
 
 /* --- logins ------------------------------------------------------------------------- */

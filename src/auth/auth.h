@@ -13,8 +13,8 @@
  * address within 30 days: else a guesser would hang up early and try on. Loopback is not
  * delayed unless asked for.
  *
- * Any thread; one struct auth serves all protocols. Wiped where we own the copy; arenas
- * are the callers'. */
+ * Any thread; one struct auth serves all protocols. Passwords are wiped where we own the
+ * copy; input and arenas are the callers', who call auth_wipe when the answer is known. */
 #include "base/arena.h"
 #include "base/clock.h"
 #include "base/status.h"
@@ -44,6 +44,10 @@ enum status auth_password(struct auth *a, slice user, slice password,
 			  const unsigned char net[16], bool is_loopback,
 			  struct arena *mem, struct auth_user *out, int64_t *out_delay_ms,
 			  const char **out_reason, struct err *e) MUST_USE;
+
+/* Overwrites a password, or the line it came in, where it stands: memory that the caller
+ * owns and nobody needs any more, never a constant. */
+void auth_wipe(slice secret);
 
 /* "{ARGON2ID}$argon2id$v=19$…" for a new password. ERR_SYNTAX when it is empty or longer
  * than LIMIT_PASSWORD. */

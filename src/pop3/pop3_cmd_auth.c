@@ -31,6 +31,8 @@ enum step pop3_auth_line(struct pop3_session *p, slice line, struct out *o)
 	enum sasl_result r =
 		sasl_step(&p->sasl, line, &p->mem, &challenge, &user, &password);
 
+	auth_wipe(line); /* decoded */
+
 	return answer(p, r, challenge, user, password, o);
 }
 
@@ -49,6 +51,7 @@ static enum step run(struct pop3_session *p, struct out *o)
 	r = sasl_start(&p->sasl, p->args.text,
 		       p->args.has_initial ? &p->args.initial : NULL, &p->mem, &challenge,
 		       &user, &password);
+	auth_wipe(p->args.initial);
 	return answer(p, r, challenge, user, password, o);
 }
 

@@ -52,10 +52,12 @@ enum step pop3_login(struct pop3_session *p, slice user, slice password, struct 
 	struct auth_user u;
 	const char *reason = "";
 	struct err e;
+	enum status st = auth_password(p->ctx->auth, user, password, p->s.peer->net,
+				       p->s.peer->is_loopback, &p->s.arena, &u,
+				       &p->s.delay_ms, &reason, &e);
 
-	if (auth_password(p->ctx->auth, user, password, p->s.peer->net,
-			  p->s.peer->is_loopback, &p->s.arena, &u, &p->s.delay_ms,
-			  &reason, &e) != ST_OK)
+	auth_wipe(password);
+	if (st != ST_OK)
 		return refused(p, user, reason, &e, o);
 	if (pop3_drop_open(p->ctx->store, u.account, &p->drop, &e) != ST_OK)
 		return refused(p, user, e.text, &e, o);

@@ -63,6 +63,7 @@ static enum smtp_act check(struct smtp_session *ss, slice user, slice password)
 	enum status st = auth_password(ss->ctx->auth, user, password, ss->s.peer->net,
 				       ss->s.peer->is_loopback, &ss->auth_mem, &u,
 				       &delay_ms, &reason, &e);
+	auth_wipe(password);
 	if (st == ST_OK)
 		return logged_in(ss, &u);
 	ss->s.delay_ms = delay_ms;
@@ -121,6 +122,7 @@ enum smtp_act smtp_auth_line(struct smtp_session *ss, enum smtp_line what, slice
 	}
 	enum sasl_result r =
 		sasl_step(&ss->sasl, line, &ss->auth_mem, &challenge, &user, &password);
+	auth_wipe(line); /* decoded */
 	return go_on(ss, r, challenge, user, password);
 }
 
@@ -156,6 +158,7 @@ static enum smtp_act run(struct smtp_session *ss, struct smtp_cmd *c)
 	enum sasl_result r = sasl_start(&ss->sasl, c->word,
 					c->has_initial ? &c->initial : NULL,
 					&ss->auth_mem, &challenge, &user, &password);
+	auth_wipe(c->initial);
 	return go_on(ss, r, challenge, user, password);
 }
 

@@ -248,6 +248,16 @@ static void a_right_guess_waits_too_but_an_old_friend_does_not(void **state)
 			 0); /* ann elsewhere is not held up */
 }
 
+static void a_wiped_secret_is_gone_and_what_stands_around_it_is_not(void **state)
+{
+	char text[] = "PASS ann-secret\r\n";
+
+	(void)state;
+	auth_wipe(slice_make(text + 5, 10));
+	auth_wipe(SL(""));
+	assert_memory_equal(text, "PASS \0\0\0\0\0\0\0\0\0\0\r\n", 17);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 int main(void)
 {
@@ -259,6 +269,8 @@ int main(void)
 		T(changes_void_what_was_proven),
 		T(answers_wait_longer_with_each_new_guess),
 		T(a_right_guess_waits_too_but_an_old_friend_does_not),
+		cmocka_unit_test(
+			a_wiped_secret_is_gone_and_what_stands_around_it_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
