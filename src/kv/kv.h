@@ -46,7 +46,7 @@ void kv_close(struct kv *kv); /* finishes what is queued first */
 
 /* --- transactions ------------------------------------------------------------------------------------- */
 /* ids ascending, distinct, n ≤ 64; they and *park must live until granted. park == NULL: block until granted
- * (tools and tests only). ST_OK, ST_WAIT (woken later, then call again with the same park), or ERR_STOPPED. */
+ * (tools, tests and the background pool: never on a thread that whoever holds a lock may need to go on). ST_OK, ST_WAIT (woken later, then call again with the same park), or ERR_STOPPED. */
 enum status kv_begin(struct kv *kv, const uint32_t *ids, size_t n, struct parked *park, struct kv_txn **out,
 		     struct err *e) MUST_USE;
 /* Gives back locks granted to a waiter that no longer wants them (or leaves the FIFO). When it has returned, wake

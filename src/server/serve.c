@@ -163,7 +163,7 @@ static void wire_services(struct server *s)
 		.config = &s->smtp_config,
 		.store = s->store,
 		.auth = s->auth,
-		.db = worker_pool_db(s->workers),
+		.background = worker_pool_background(s->workers),
 	};
 	s->imap = (struct imap_ctx){
 		.store = s->store,
@@ -233,7 +233,7 @@ static enum status open_control(struct server *s, struct err *e)
 }
 
 /* What was left behind by expunges, removed mailboxes and hand-offs, in the background:
- * one bounded step a job, so that the pool's other work comes in between. */
+ * one bounded step a job, so that new hand-offs come in between. */
 static void sweep_run(struct job *j)
 {
 	struct server *s = (struct server *)((char *)j - offsetof(struct server, sweep));
@@ -243,7 +243,7 @@ static void sweep_run(struct job *j)
 	    store_sweep(s->store, SWEEP_STEP, &swept, &e) != ST_OK)
 		log_failed("server.sweep", &e);
 	else if ((filed >= SWEEP_STEP || swept >= SWEEP_STEP) && !s->stopping) {
-		pool_submit(worker_pool_db(s->workers), &s->sweep);
+		pool_submit(worker_pool_background(s->workers), &s->sweep);
 		return;
 	}
 	s->sweep_is_queued = false;
@@ -255,7 +255,7 @@ static void sweep_submit(struct server *s)
 		return;
 	s->sweep_is_queued = true;
 	s->sweep.run = sweep_run;
-	pool_submit(worker_pool_db(s->workers), &s->sweep);
+	pool_submit(worker_pool_background(s->workers), &s->sweep);
 }
 
 static void reload(struct server *s)

@@ -31,7 +31,7 @@ struct smtp_ctx {
 	const struct smtp_config *config;
 	struct store *store;
 	struct auth *auth;     /* submission only */
-	struct pool *db;       /* hand-offs are filed there after their commit (worker_pool_db) */
+	struct pool *background; /* hand-offs are filed there after their commit (worker_pool_background) */
 };
 
 extern const struct service smtp_service_mx;

@@ -275,7 +275,7 @@ static struct done *make_done(struct smtp_session *ss)
 	c->done.fn = committed;
 	c->ticket = ticket;
 	c->store = ss->ctx->store;
-	c->pool = ss->ctx->db;
+	c->pool = ss->ctx->background;
 	return &c->done;
 }
 

@@ -110,7 +110,7 @@ struct worker_ctx {
 	bool sim;
 	bool dead;               /* loops are joined, pools gone: nothing new starts */
 	struct clock *clock;
-	struct pool *db, *crypto;
+	struct pool *db, *crypto, *background;
 	struct net_table *nets;
 	struct handshakes *hs;
 	bool limit_loopback;

@@ -124,5 +124,6 @@ struct worker_session_info {
 /* A copy of who is connected, in the arena. */
 size_t worker_who(struct worker_ctx *w, struct arena *a, struct worker_session_info **out);
 size_t worker_kick(struct worker_ctx *w, slice user_or_session_id, uint32_t account); /* closes; how many */
-struct pool *worker_pool_db(struct worker_ctx *w);
-struct pool *worker_pool_crypto(struct worker_ctx *w);
+/* One thread, for jobs that wait for account locks with a thread in hand (hand-offs, the sweep): never in the db pool, where
+ * a session that has just been granted the lock needs a worker to go on. */
+struct pool *worker_pool_background(struct worker_ctx *w);

@@ -42,6 +42,7 @@ struct worker_ctx *worker_new(const struct worker_options *opt)
 	w->db = pool_new("db", w->sim ? 0 : opt->db_threads, DB_STACK);
 	w->crypto = pool_new_nice("crypto", w->sim ? 0 : opt->crypto_threads,
 				  CRYPTO_STACK, CRYPTO_NICE);
+	w->background = pool_new("background", w->sim ? 0 : 1, DB_STACK);
 	w->hs = handshakes_new(w->crypto, opt->crypto_threads * 2 + 1);
 	w->nets = net_table_new();
 	return w;
@@ -85,6 +86,7 @@ bool worker_step(struct worker_ctx *w)
 		some = loop_step(w->loops[0]);
 		some |= pool_step(w->db);
 		some |= pool_step(w->crypto);
+		some |= pool_step(w->background);
 		any |= some;
 	} while (some);
 	return any;
@@ -158,6 +160,7 @@ void worker_free(struct worker_ctx *w)
 	if (!w)
 		return;
 	worker_stop(w, 0);
+	pool_free(w->background);
 	pool_free(w->crypto);
 	pool_free(w->db);
 	w->dead = true;
@@ -234,12 +237,7 @@ struct loop **worker_loops(struct worker_ctx *w, size_t *n)
 	return w->loops;
 }
 
-struct pool *worker_pool_db(struct worker_ctx *w)
+struct pool *worker_pool_background(struct worker_ctx *w)
 {
-	return w->db;
-}
-
-struct pool *worker_pool_crypto(struct worker_ctx *w)
-{
-	return w->crypto;
+	return w->background;
 }

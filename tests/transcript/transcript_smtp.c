@@ -16,7 +16,7 @@ static void *make_ctx(struct world *w, bool implicit_tls)
 	*c = (struct smtp_ctx){ .config = config,
 				.store = w->store,
 				.auth = w->auth,
-				.db = worker_pool_db(w->workers) };
+				.background = worker_pool_background(w->workers) };
 	return c;
 }
 

@@ -54,7 +54,7 @@ static inline void world_init(struct smtp_world *w, const struct kv_options *kvo
 	world_must(store_account_set_disabled(w->store, SL("carol@example.org"), true, &e), &e);
 	world_must(store_alias_add(w->store, SL("info@example.org"), SL("bob@example.org"), &e), &e);
 	w->workers = worker_new(&(struct worker_options){ .clock = &w->clock });
-	w->ctx = (struct smtp_ctx){ .config = &w->config, .store = w->store, .auth = w->auth, .db = worker_pool_db(w->workers) };
+	w->ctx = (struct smtp_ctx){ .config = &w->config, .store = w->store, .auth = w->auth, .background = worker_pool_background(w->workers) };
 }
 
 static inline void world_users(struct smtp_world *w, unsigned n)
