@@ -38,6 +38,7 @@
 #define LIMIT_IMAP_LITERAL       (64u << 10) /* literals that are not messages */
 #define LIMIT_IMAP_DEPTH         32
 #define LIMIT_IMAP_ERRORS        50          /* BAD in a row, then BYE */
+#define LIMIT_IMAP_PREAUTH_COMMANDS 100  /* before login, then BYE */
 #define LIMIT_IMAP_TIMEOUT_PREAUTH 60000
 #define LIMIT_IMAP_TIMEOUT       1800000     /* RFC 3501 5.4: at least 30 minutes */
 #define LIMIT_IMAP_IDLE_NOTE     240000      /* of IDLE: "* OK Still here" */

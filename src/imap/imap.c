@@ -174,7 +174,14 @@ struct imap_cmd *imap_cmd_new(struct imap *im, const struct imap_cmd_def *def, s
 	return c;
 }
 
-static enum step start_command(struct imap *im, struct imap_cmd *c)
+/* HAZARDS 21: whoever does not log in gets no session for ever. */
+static bool is_loitering(struct imap *im)
+{
+	return im->state == IMAP_NOT_AUTH &&
+	       ++im->preauth_commands > LIMIT_IMAP_PREAUTH_COMMANDS;
+}
+
+static enum step start_command(struct imap *im, struct imap_cmd *c, struct out *o)
 {
 	struct named nm = name_of(im->input);
 	struct imap_parse p = imap_parse_init(im->input, &im->s.arena);
@@ -183,6 +190,10 @@ static enum step start_command(struct imap *im, struct imap_cmd *c)
 	c->tag = nm.tag;
 	c->uid = nm.uid;
 	c->line = im->input;
+	if (is_loitering(im)) {
+		out_adds(o, "* BYE Too many commands without a login\r\n");
+		return STEP_CLOSE;
+	}
 	if (nm.tag.n == 0 || im->input.n == nm.tag.n) {
 		p.at = nm.tag.n;
 		imap_parse_fail(&p, nm.tag.n ? "a command expected behind the tag"
@@ -262,7 +273,7 @@ static enum step run_command(struct imap *im, struct imap_cmd *c, struct out *o)
 {
 	if (!c->ended) {
 		enum step st = c->phase == 0 && im->unit == IMAP_UNIT_COMMAND && !c->def
-				       ? start_command(im, c)
+				       ? start_command(im, c, o)
 				       : STEP_WAIT;
 
 		if (st == STEP_WAIT)

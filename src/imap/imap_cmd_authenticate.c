@@ -44,6 +44,7 @@ static enum step result(struct imap *im, struct imap_cmd *c, enum sasl_result r,
 		return STEP_DONE; /* no tagged line yet */
 	case SASL_CREDENTIALS:
 		st = imap_login(im, c, user, password, o);
+		auth_wipe(password);
 		break;
 	case SASL_CANCELLED: /* RFC 3501 6.2.2: "*" is answered with BAD */
 		st = imap_bad(im, c, "Cancelled");
@@ -74,6 +75,7 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 	im->held_tag = arena_dup(&im->held, c->tag);
 	r = sasl_start(&im->sasl, au->mechanism, au->has_initial ? &au->initial : NULL,
 		       &im->held, &challenge, &user, &password);
+	auth_wipe(au->initial);
 	return result(im, c, r, challenge, user, password, o);
 }
 
@@ -85,6 +87,7 @@ enum step imap_authenticate_line(struct imap *im, struct out *o)
 	enum sasl_result r =
 		sasl_step(&im->sasl, im->input, &im->held, &challenge, &user, &password);
 
+	auth_wipe(im->input); /* decoded */
 	c->ended = true;
 	c->last = result(im, c, r, challenge, user, password, o);
 	return c->last;

@@ -87,10 +87,15 @@ enum step imap_login(struct imap *im, struct imap_cmd *c, slice user, slice pass
 static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 {
 	struct login *l = c->arg;
+	enum step st;
 
-	if (!imap_is_secure(im)) /* RFC 3501 6.2.3: LOGINDISABLED; RFC 5530 3 */
-		return imap_no_text(im, c, "[PRIVACYREQUIRED] Use STARTTLS first");
-	return imap_login(im, c, l->user, l->password, o);
+	if (imap_is_secure(im))
+		st = imap_login(im, c, l->user, l->password, o);
+	else /* RFC 3501 6.2.3: LOGINDISABLED; RFC 5530 3 */
+		st = imap_no_text(im, c, "[PRIVACYREQUIRED] Use STARTTLS first");
+	auth_wipe(l->password);
+	auth_wipe(slice_from(c->line, c->tag.n)); /* the quoted form may be another copy */
+	return st;
 }
 
 const struct imap_cmd_def imap_cmd_login = {

@@ -136,7 +136,7 @@ static bool parse_body(struct imap_parse *p, struct imap_fetch *f)
 
 	if (!peek && !imap_parse_word(p, "BODY"))
 		return imap_parse_fail(
-			p, "a data item expected: FLAGS, UID, ENVELOPE, BODY[…] …");
+			p, "a data item expected: FLAGS, UID, ENVELOPE, BODY[], ...");
 	if (!peek && !imap_parse_peek(p, '[')) {
 		add(p, f, IMAP_FETCH_BODY);
 		return true;

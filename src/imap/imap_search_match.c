@@ -431,8 +431,9 @@ bool imap_match_key(struct imap_match *m, struct imap_key *k)
 	case IMAP_KEY_BODY:
 	case IMAP_KEY_TEXT:
 		return match_texts(m, k);
-	case IMAP_KEY_NOT:
-		return !imap_match_key(m, k->kids) && m->err.code == ERR_NONE;
+	case IMAP_KEY_NOT: /* not known yet is not "no": the next key would take the scan */
+		return !imap_match_key(m, k->kids) && !m->is_yielding &&
+		       m->err.code == ERR_NONE;
 	case IMAP_KEY_AND:
 		for (struct imap_key *kid = k->kids; kid; kid = kid->next)
 			if (!imap_match_key(m, kid))

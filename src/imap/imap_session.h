@@ -112,6 +112,7 @@ struct imap {
 	bool is_idling;
 	unsigned errors;   /* BAD in a row */
 	unsigned refused;  /* logins */
+	unsigned preauth_commands;
 	uint32_t account;
 	slice input;
 	struct imap_framer fr;
