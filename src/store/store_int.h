@@ -168,9 +168,13 @@ void watch_publish(struct store *s, uint32_t account, uint32_t mbox);
 /* --- views -------------------------------------------------------------------------- */
 void view_init(struct store *s);
 void view_done(struct store *s);
+/* The modseq of the oldest live view, those being made included; UINT64_MAX: none. */
+uint64_t view_oldest(struct store *s, uint32_t account, uint32_t mbox);
 /* May a live view, or one being made, show what was expunged from this mailbox at modseq?
- * uid 0: any message of it. */
+ */
 bool view_may_show(struct store *s, uint32_t account, uint32_t mbox, uint64_t modseq);
+/* The mailboxes of an account that have views; in the arena. */
+size_t view_mailboxes(struct store *s, uint32_t account, struct arena *a, uint32_t **out);
 
 /* --- addresses: store_address.c ----------------------------------------------------- */
 struct address {

@@ -50,17 +50,67 @@ static struct skey gone_key(const struct gone_key *g)
 struct sweep {
 	struct store *s;
 	uint32_t account;
-	uint64_t *held; /* emails that a view still shows from some mailbox */
-	size_t n_held;
+	uint64_t *held; /* emails that a view still shows, from whatever mailbox they
+			   were expunged; ascending */
+	size_t n_held, cap_held;
+	uint64_t oldest; /* view of the mailbox that is being looked at */
 	size_t done;
 };
 
+static int email_compare(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
 static bool is_held(const struct sweep *w, uint64_t email)
 {
-	for (size_t i = 0; i < w->n_held; i++)
-		if (w->held[i] == email)
-			return true;
-	return false;
+	return w->n_held && bsearch(&email, w->held, w->n_held, sizeof(*w->held),
+				    email_compare);
+}
+
+static bool take_held(void *ctx, slice key, slice value)
+{
+	struct sweep *w = ctx;
+	struct row_gone g;
+
+	(void)key;
+	if (!row_gone_read(value, 0, &g) || g.modseq <= w->oldest)
+		return true; /* a damaged one is told where it is swept */
+	if (w->n_held == w->cap_held) {
+		w->cap_held = w->cap_held ? w->cap_held * 2 : 64;
+		w->held = mem_grow(w->held, w->cap_held, sizeof(*w->held));
+	}
+	w->held[w->n_held++] = g.msg.row.email;
+	return true;
+}
+
+/* An email that has gone from its last mailbox may still be shown by a view of one that
+ * it left before. Without the account's lock: what was expunged for the last time is in
+ * the store with all that came before, and views that are opened later show none of it. */
+static enum status held_find(struct sweep *w, struct err *e)
+{
+	AUTO_ARENA a = { 0 };
+	uint32_t *mbox;
+	size_t n = view_mailboxes(w->s, w->account, &a, &mbox);
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < n && st == ST_OK; i++) {
+		struct skey from = key_gone(w->account, mbox[i], 0), to;
+
+		from.n -= 4;
+		to = from;
+		skey_next_prefix(&to);
+		struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
+
+		w->oldest = view_oldest(w->s, w->account, mbox[i]);
+		if (w->oldest != UINT64_MAX)
+			st = kv_scan(w->s->kv, NULL, &r, take_held, w, e);
+	}
+	if (w->n_held)
+		qsort(w->held, w->n_held, sizeof(*w->held), email_compare);
+	return st;
 }
 
 static enum status gone_read(struct store_txn *t, const struct gone_key *g,
@@ -84,18 +134,14 @@ static enum status sweep_messages(struct sweep *w, struct store_txn *t,
 	struct row_gone *rows = arena_array(t->a, n + 1, sizeof(*rows));
 	bool *found = arena_array(t->a, n + 1, sizeof(bool));
 
-	w->held = arena_array(t->a, n + 1, sizeof(uint64_t));
-	w->n_held = 0;
 	for (size_t i = 0; i < n; i++) {
 		enum status st = gone_read(t, &at[i], &rows[i], &found[i], e);
 
 		if (st != ST_OK)
 			return st;
 		if (found[i] &&
-		    view_may_show(w->s, w->account, at[i].mbox, rows[i].modseq)) {
-			w->held[w->n_held++] = rows[i].msg.row.email;
+		    view_may_show(w->s, w->account, at[i].mbox, rows[i].modseq))
 			found[i] = false;
-		}
 	}
 	for (size_t i = 0; i < n; i++) {
 		struct skey k = key_gone(at[i].account, at[i].mbox, at[i].uid);
@@ -135,6 +181,25 @@ static bool take_clear(void *ctx, slice key, slice value)
 	return true;
 }
 
+/* The last place of an email that a view of another mailbox shows: it waits as one that
+ * was expunged. */
+static void gone_put(struct sweep *w, struct store_txn *t, uint32_t mbox,
+		     const struct row_message *msg)
+{
+	AUTO_BUF b = { 0 };
+	struct row_gone g = {
+		.modseq = msg->row.modseq,
+		.time = clock_now_s(w->s->clock),
+		.last = true,
+		.msg = *msg,
+	};
+	struct skey k = key_gone(w->account, mbox, msg->row.uid);
+
+	buf_init(&b, 256);
+	row_gone_write(&b, &g);
+	txn_put_buf(t, skey_slice(&k), &b);
+}
+
 static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t mbox,
 				 struct err *e)
 {
@@ -156,7 +221,9 @@ static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t 
 		bool last;
 
 		st = place_remove(t, w->account, &l.at[i], mbox, &last, e);
-		if (st == ST_OK && last)
+		if (st == ST_OK && last && is_held(w, l.at[i].row.email))
+			gone_put(w, t, mbox, &l.at[i]);
+		else if (st == ST_OK && last)
 			st = email_remove(t, w->account, l.at[i].row.email, e);
 		txn_del(t, skey_slice(&k));
 	}
@@ -360,16 +427,18 @@ static enum status sweep_batch(struct store *s, const struct gone_key *at, size_
 {
 	struct sweep w = { .s = s, .account = at[0].account };
 	struct store_txn *t;
-	enum status st = txn_begin_wait(s, &w.account, 1, &t, e);
+	enum status st = held_find(&w, e);
 
-	if (st != ST_OK)
-		return st;
-	st = sweep_one(&w, t, at, n, e);
-	if (st != ST_OK || w.done == 0) {
-		store_abort(t);
-		return st;
+	if (st == ST_OK)
+		st = txn_begin_wait(s, &w.account, 1, &t, e);
+	if (st == ST_OK) {
+		st = sweep_one(&w, t, at, n, e);
+		if (st != ST_OK || w.done == 0)
+			store_abort(t);
+		else
+			st = store_commit_wait(t, e);
 	}
-	st = store_commit_wait(t, e);
+	mem_free(w.held);
 	if (st == ST_OK)
 		*out_done = w.done;
 	return st;
@@ -392,6 +461,7 @@ enum status store_sweep(struct store *s, size_t max, size_t *out_done, struct er
 	AUTO_MEM struct gone_key *list = mem_array(SWEEP_BATCH, sizeof(*list));
 	struct skey from = key_gone_prefix(), to = from;
 	size_t total = 0;
+	struct err damage = { 0 };
 	enum status st = sweep_uidvalidity(s, e);
 
 	skey_next_prefix(&to);
@@ -403,13 +473,30 @@ enum status store_sweep(struct store *s, size_t max, size_t *out_done, struct er
 		st = kv_scan(s->kv, NULL, &r, take_gone, &l, e);
 		if (st != ST_OK || l.n == 0)
 			break;
-		st = sweep_batch(s, list, l.n, &done, e);
+		struct err why = { 0 };
+
+		st = sweep_batch(s, list, l.n, &done, &why);
 		total += done;
-		if (done ==
-		    0) /* all of these are still shown, or another sweep was faster */
+		if (st != ST_OK && why.code == ERR_CORRUPT) {
+			/* Damage stays in its account, and is told in the end. */
+			if (damage.code == ERR_NONE)
+				damage = why;
+			st = ST_OK;
+			from = next_key(&list[0], false);
+		} else if (st != ST_OK) {
+			if (e)
+				*e = why;
+		} else if (done == 0) {
+			/* all of these are still shown, or another sweep was faster */
 			from = next_key(&list[l.n - 1], l.n == SWEEP_BATCH);
+		}
 	}
 	if (out_done)
 		*out_done = total;
+	if (st == ST_OK && damage.code != ERR_NONE) {
+		if (e)
+			*e = damage;
+		st = err_status(damage.code);
+	}
 	return st;
 }

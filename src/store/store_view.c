@@ -64,19 +64,50 @@ static void node_unref(struct store *s, struct view_node *n)
 	pthread_mutex_unlock(&s->view_lock);
 }
 
-bool view_may_show(struct store *s, uint32_t account, uint32_t mbox, uint64_t modseq)
+uint64_t view_oldest(struct store *s, uint32_t account, uint32_t mbox)
 {
 	struct view_node *n = node_ref(s, account, mbox, false);
-	bool shows = false;
+	uint64_t oldest = UINT64_MAX;
 
 	if (!n)
-		return false;
+		return oldest;
 	pthread_mutex_lock(&n->lock);
-	for (struct view *v = n->live; v && !shows; v = v->next)
-		shows = v->pub.modseq < modseq;
+	for (const struct view *v = n->live; v; v = v->next)
+		if (v->pub.modseq < oldest)
+			oldest = v->pub.modseq;
 	pthread_mutex_unlock(&n->lock);
 	node_unref(s, n);
-	return shows;
+	return oldest;
+}
+
+bool view_may_show(struct store *s, uint32_t account, uint32_t mbox, uint64_t modseq)
+{
+	return view_oldest(s, account, mbox) < modseq;
+}
+
+size_t view_mailboxes(struct store *s, uint32_t account, struct arena *a, uint32_t **out)
+{
+	size_t n = 0, cap = 0;
+
+	*out = NULL;
+	pthread_mutex_lock(&s->view_lock);
+	for (size_t i = 0; i < VIEW_BUCKETS; i++) {
+		for (const struct view_node *v = s->view[i]; v; v = v->next) {
+			if (v->account != account)
+				continue;
+			if (n == cap) {
+				uint32_t *old = *out;
+
+				cap = cap ? cap * 2 : 8;
+				*out = arena_array(a, cap, sizeof(**out));
+				if (n)
+					memcpy(*out, old, n * sizeof(**out));
+			}
+			(*out)[n++] = v->mbox;
+		}
+	}
+	pthread_mutex_unlock(&s->view_lock);
+	return n;
 }
 
 /* --- arrays ------------------------------------------------------------------------- */

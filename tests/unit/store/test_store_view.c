@@ -158,6 +158,85 @@ static void test_a_message_moved_and_expunged_there_is_still_read_from_the_old_v
 	FAILS(store_email_get(b->s, b->alice, row.email, &b->a, &m, &e), ERR_NO_MESSAGE);
 }
 
+/* More of them than one batch of the sweep. */
+static void test_many_moved_and_expunged_there_are_still_read_from_the_old_view(
+	void **state)
+{
+	struct bench *b = *state;
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 trash = mbox_id(b, b->alice, "Trash"), uid[1200];
+	struct store_uids u = { uid, 1200 };
+	struct store_row row;
+	struct store_email m;
+	size_t done;
+
+	for (uint32_t i = 0; i < 1200; i++)
+		uid[i] = i + 1;
+	fill(b, 1200);
+	const struct store_view *old = open_view(b, inbox);
+
+	IN_TXN(b, b->alice, store_move(t, b->alice, inbox, &u, trash, NULL, NULL, &e));
+	IN_TXN(b, b->alice, store_expunge(t, b->alice, trash, &u, false, NULL, &e));
+	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+	for (uint32_t i = 0; i < 1200; i++) {
+		OK(store_row_shown(b->s, b->alice, inbox, uid[i], &row, &e));
+		OK(store_email_get(b->s, b->alice, row.email, &b->a, &m, &e));
+	}
+	store_view_unref(b->s, old);
+	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+	FAILS(store_row_shown(b->s, b->alice, inbox, 1, &row, &e), ERR_NO_MESSAGE);
+	FAILS(store_email_get(b->s, b->alice, row.email, &b->a, &m, &e), ERR_NO_MESSAGE);
+	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+	assert_int_equal(done, 0);
+}
+
+static void test_a_message_moved_and_deleted_with_its_mailbox_is_read_from_the_old_view(
+	void **state)
+{
+	struct bench *b = *state;
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX"),
+		 sent = mbox_id(b, b->alice, "Sent"), one = 1;
+	struct store_uids u = { &one, 1 };
+	struct store_row row;
+	struct store_email m;
+	size_t done;
+
+	fill(b, 1);
+	const struct store_view *old = open_view(b, inbox);
+
+	IN_TXN(b, b->alice, store_move(t, b->alice, inbox, &u, sent, NULL, NULL, &e));
+	IN_TXN(b, b->alice, store_mailbox_delete(t, b->alice, SL("Sent"), &e));
+	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+	OK(store_row_shown(b->s, b->alice, inbox, 1, &row, &e));
+	OK(store_email_get(b->s, b->alice, row.email, &b->a, &m, &e));
+	store_view_unref(b->s, old);
+	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+	FAILS(store_email_get(b->s, b->alice, row.email, &b->a, &m, &e), ERR_NO_MESSAGE);
+	OK(store_sweep(b->s, SIZE_MAX, &done, &e));
+	assert_int_equal(done, 0);
+}
+
+static void test_damage_in_one_account_does_not_keep_the_sweep_from_others(void **state)
+{
+	struct bench *b = *state;
+	uint32_t inbox = mbox_id(b, b->bob, "INBOX"), one = 1;
+	struct store_uids u = { &one, 1 };
+	struct skey k = key_gone(b->alice, 1, 1);
+	struct store_row row;
+	struct kv_txn *kt;
+	size_t done;
+
+	OK(kv_begin(b->kv, &b->alice, 1, NULL, &kt, &e));
+	kv_put(kt, skey_slice(&k), SL("not a row"));
+	OK(kv_commit_wait(kt, &e));
+	deliver(b, b->bob, inbox, SL(""), SL(TEXT));
+	OK(store_row_get(b->s, b->bob, inbox, 1, &row, &e));
+	IN_TXN(b, b->bob, store_expunge(t, b->bob, inbox, &u, false, NULL, &e));
+	FAILS(store_sweep(b->s, SIZE_MAX, &done, &e), ERR_CORRUPT);
+	assert_int_equal(done, 1);
+	FAILS(store_row_shown(b->s, b->bob, inbox, 1, &row, &e), ERR_NO_MESSAGE);
+}
+
 static void test_the_mail_of_a_deleted_mailbox_stays_while_a_view_shows_it(void **state)
 {
 	struct bench *b = *state;
@@ -422,6 +501,9 @@ int main(void)
 		TEST(test_views_that_follow_by_deliveries_and_flags_share_the_uids),
 		TEST(test_an_older_view_still_shows_what_was_expunged_and_it_can_be_read),
 		TEST(test_a_message_moved_and_expunged_there_is_still_read_from_the_old_view),
+		TEST(test_many_moved_and_expunged_there_are_still_read_from_the_old_view),
+		TEST(test_a_message_moved_and_deleted_with_its_mailbox_is_read_from_the_old_view),
+		TEST(test_damage_in_one_account_does_not_keep_the_sweep_from_others),
 		TEST(test_the_mail_of_a_deleted_mailbox_stays_while_a_view_shows_it),
 		TEST(test_a_history_longer_than_the_mailbox_is_found_by_its_rows),
 		TEST(test_an_old_change_log_is_pruned_and_changes_are_still_found),
