@@ -239,10 +239,15 @@ static void sweep_run(struct job *j)
 	struct server *s = (struct server *)((char *)j - offsetof(struct server, sweep));
 	struct err e = { 0 };
 	size_t filed = 0, swept = 0;
-	if (store_handoff_run(s->store, SWEEP_STEP, &filed, &e) != ST_OK ||
-	    store_sweep(s->store, SWEEP_STEP, &swept, &e) != ST_OK)
+	enum status st = store_handoff_run(s->store, SWEEP_STEP, &filed, &e);
+	if (st != ST_OK)
+		log_failed("server.handoff", &e);
+	enum status swept_st = store_sweep(s->store, SWEEP_STEP, &swept, &e);
+	if (swept_st != ST_OK)
 		log_failed("server.sweep", &e);
-	else if ((filed >= SWEEP_STEP || swept >= SWEEP_STEP) && !s->stopping) {
+	bool more = (st == ST_OK && filed >= SWEEP_STEP) ||
+		    (swept_st == ST_OK && swept >= SWEEP_STEP);
+	if (more && !s->stopping) {
 		pool_submit(worker_pool_background(s->workers), &s->sweep);
 		return;
 	}

@@ -329,8 +329,9 @@ enum status store_queue_list(struct store *s, size_t max, struct arena *a,
 /* --- hand-offs: recipients beyond LIMIT_DELIVER_ACCOUNTS ---------------------------- */
 enum status store_handoff_add(struct store_txn *t, struct intake *in,
 			      const struct store_place *where, struct err *e) MUST_USE;
-/* Files up to max waiting hand-offs, blocking (a worker job calls it after such a commit,
- * and once at start-up). */
+/* Files up to max waiting hand-offs, blocking (a background job calls it after such a
+ * commit, and once at start-up). One that cannot be filed stays: the others are filed, and
+ * then its error is returned. */
 enum status store_handoff_run(struct store *s, size_t max, size_t *out_done,
 			      struct err *e) MUST_USE;
 

@@ -90,13 +90,13 @@ static enum status handoff_file(struct store_txn *t, const struct handoff *h,
 				      .digest = r.email.digest };
 
 	st = add_message(t, &src, &r.place, NULL, e);
-	if (st == err_status(ERR_NO_MAILBOX) &&
+	if (st != ST_OK && e->code == ERR_NO_MAILBOX &&
 	    r.place.mbox) { /* deleted meanwhile: INBOX */
 		r.place.mbox = 0;
 		st = add_message(t, &src, &r.place, NULL, e);
 	}
 	/* an account removed meanwhile takes its mail along */
-	if (st != ST_OK && st != err_status(ERR_NO_ACCOUNT))
+	if (st != ST_OK && e->code != ERR_NO_ACCOUNT)
 		return st;
 	struct skey kr = key_reference(&r.email.blob, SCHEMA_HANDOFF, h->id);
 
@@ -114,46 +114,84 @@ static enum status handoff_file(struct store_txn *t, const struct handoff *h,
 
 #define HANDOFF_BATCH 64
 
-static enum status handoff_batch(struct store *s, size_t max, size_t *out_seen,
-				 size_t *out_filed, struct err *e)
+struct handoff_run {
+	struct store *s;
+	struct skey from; /* where the next batch begins */
+	size_t seen, filed;
+	struct err skipped; /* why the first that had to stay stays */
+};
+
+/* One that cannot be filed stays, and must not keep the others (nothing has been written
+ * for it yet). */
+static enum status handoff_try(struct handoff_run *run, struct store_txn *t,
+			       const struct handoff *h, size_t *out_filed, struct err *e)
+{
+	struct err why = { 0 };
+	bool filed = false;
+	enum status st = handoff_file(t, h, &filed, &why);
+
+	*out_filed += filed;
+	if (st == ST_OK)
+		return ST_OK;
+	if (why.code == ERR_CORRUPT || why.code == ERR_LIMIT ||
+	    why.code == ERR_NO_MAILBOX) {
+		if (run->skipped.code == ERR_NONE)
+			run->skipped = why;
+		return ST_OK;
+	}
+	if (e)
+		*e = why;
+	return st;
+}
+
+static enum status handoff_batch(struct handoff_run *run, size_t max, struct err *e)
 {
 	struct handoff list[HANDOFF_BATCH];
 	struct handoff_scan l = { .at = list,
 				  .max = max < HANDOFF_BATCH ? max : HANDOFF_BATCH };
-	struct skey from = key_handoff_prefix(), to = from;
+	struct skey to = key_handoff_prefix();
 	struct store_txn *t;
-	bool filed;
+	size_t filed = 0;
 
 	skey_next_prefix(&to);
-	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
-	enum status st = kv_scan(s->kv, NULL, &r, take_handoff, &l, e);
+	struct kv_range r = { .from = skey_slice(&run->from), .to = skey_slice(&to) };
+	enum status st = kv_scan(run->s->kv, NULL, &r, take_handoff, &l, e);
 
-	*out_seen = l.n;
+	run->seen = l.n;
 	if (st != ST_OK || l.n == 0)
 		return st;
-	st = txn_begin_wait(s, l.ids, l.n_ids, &t, e);
+	st = txn_begin_wait(run->s, l.ids, l.n_ids, &t, e);
 	if (st != ST_OK)
 		return st;
 	for (size_t i = 0; i < l.n; i++) {
-		st = handoff_file(t, &list[i], &filed, e);
+		st = handoff_try(run, t, &list[i], &filed, e);
 		if (st != ST_OK) {
 			store_abort(t);
 			return st;
 		}
-		*out_filed += filed;
 	}
-	return store_commit_wait(t, e);
+	run->from = key_handoff(list[l.n - 1].account, list[l.n - 1].id);
+	skey_next_prefix(&run->from);
+	st = store_commit_wait(t, e);
+	if (st == ST_OK)
+		run->filed += filed;
+	return st;
 }
 
 enum status store_handoff_run(struct store *s, size_t max, size_t *out_done,
 			      struct err *e)
 {
-	size_t seen = 1, filed = 0;
+	struct handoff_run run = { .s = s, .from = key_handoff_prefix(), .seen = 1 };
 	enum status st = ST_OK;
 
-	while (st == ST_OK && seen && filed < max)
-		st = handoff_batch(s, max - filed, &seen, &filed, e);
+	while (st == ST_OK && run.seen && run.filed < max)
+		st = handoff_batch(&run, max - run.filed, e);
 	if (out_done)
-		*out_done = filed;
+		*out_done = run.filed;
+	if (st == ST_OK && run.skipped.code != ERR_NONE) {
+		if (e)
+			*e = run.skipped;
+		st = err_status(run.skipped.code);
+	}
 	return st;
 }

@@ -1,6 +1,7 @@
 /* test_store_flags.c — flags and keywords, copies and moves, expunging, \Recent, queue,
  * hand-offs. */
 #include "store_test.h"
+#include "store/schema.h"
 
 #define TEXT "Message-ID: <1@x>\r\nSubject: x\r\n\r\nbody\r\n"
 
@@ -344,6 +345,56 @@ static void test_hand_offs_are_filed_once_and_survive_a_restart(void **state)
 	assert_slice(whole(b, &m), "To: you\r\n" TEXT);
 }
 
+static void test_a_hand_off_that_cannot_be_filed_does_not_keep_the_others(void **state)
+{
+	struct bench *b = *state;
+	struct skey k = key_handoff(b->alice, 1);
+	struct kv_txn *kt;
+	size_t done;
+
+	OK(kv_begin(b->kv, &b->alice, 1, NULL, &kt, &e));
+	kv_put(kt, skey_slice(&k), SL("not a row"));
+	OK(kv_commit_wait(kt, &e));
+	for (int i = 0; i < 2; i++) {
+		hand_off(b, b->alice, 0);
+		hand_off(b, b->bob, 0);
+		FAILS(store_handoff_run(b->s, SIZE_MAX, &done, &e), ERR_CORRUPT);
+		assert_int_equal(done, 2);
+	}
+	assert_int_equal(mbox_get(b, b->alice, mbox_id(b, b->alice, "INBOX")).messages, 2);
+	assert_int_equal(mbox_get(b, b->bob, mbox_id(b, b->bob, "INBOX")).messages, 2);
+}
+
+/* Long fields of the message must not make its row too long. */
+static void test_a_message_with_a_long_id_and_many_addresses_is_handed_off(void **state)
+{
+	struct bench *b = *state;
+	struct store_place place = { .account = b->bob };
+	struct store_row row;
+	struct store_email m;
+	size_t done;
+	AUTO_BUF text = { 0 };
+
+	buf_init(&text, 1 << 20);
+	buf_adds(&text, "Message-ID: <");
+	for (int i = 0; i < 200000; i++)
+		buf_addc(&text, 'x');
+	buf_adds(&text, "@x>\r\nTo: a@example.org");
+	for (int i = 0; i < 4999; i++)
+		buf_addf(&text, ",\r\n \"User number %d\" <user%d@example.org>", i, i);
+	buf_adds(&text, "\r\n\r\nbody\r\n");
+	struct intake *in = message(b, buf_slice(&text));
+
+	IN_TXN(b, b->alice, store_handoff_add(t, in, &place, &e));
+	intake_free(in);
+	OK(store_handoff_run(b->s, SIZE_MAX, &done, &e));
+	assert_int_equal(done, 1);
+	OK(store_row_get(b->s, b->bob, mbox_id(b, b->bob, "INBOX"), 1, &row, &e));
+	OK(store_email_get(b->s, b->bob, row.email, &b->a, &m, &e));
+	assert_true(m.digest.n > LIMIT_VALUE);
+	assert_true(slice_eq(whole(b, &m), buf_slice(&text)));
+}
+
 static void test_many_hand_offs_to_many_accounts_are_filed_in_batches(void **state)
 {
 	struct bench *b = *state;
@@ -394,6 +445,8 @@ int main(void)
 		TEST(test_keywords_get_a_bit_each_in_any_case_up_to_the_limit),
 		TEST(test_a_queued_message_is_listed_with_its_envelope),
 		TEST(test_hand_offs_are_filed_once_and_survive_a_restart),
+		TEST(test_a_hand_off_that_cannot_be_filed_does_not_keep_the_others),
+		TEST(test_a_message_with_a_long_id_and_many_addresses_is_handed_off),
 		TEST(test_many_hand_offs_to_many_accounts_are_filed_in_batches),
 	};
 
