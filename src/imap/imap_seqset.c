@@ -25,7 +25,7 @@ bool imap_seqset_parse(struct imap_parse *p, struct imap_seqset *out)
 
 			cap = cap ? cap * 2 : 2;
 			more = arena_array(p->a, cap, sizeof(*more));
-			if (n)
+			if (r)
 				memcpy(more, r, n * sizeof(*r));
 			r = more;
 		}
