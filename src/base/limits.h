@@ -45,7 +45,7 @@
 #define LIMIT_IMAP_SEARCH_TEXTS  64          /* HEADER, BODY, TEXT… keys of one SEARCH */
 #define LIMIT_MAILBOX_NAME       1000        /* UTF-8 octets, whole path */
 #define LIMIT_MAILBOX_DEPTH      50
-#define LIMIT_MAILBOXES          10000       /* an account */
+#define LIMIT_MAILBOXES          10000       /* an account; subscriptions likewise */
 #define LIMIT_KEYWORD            64          /* octets */
 #define LIMIT_KEYWORDS           64          /* an account */
 #define LIMIT_COPY_MESSAGES      200000      /* one transaction */
@@ -63,6 +63,7 @@
 #define LIMIT_CONN_PREAUTH_PER_NET 30        /* an IPv4 address or IPv6 /64 */
 #define LIMIT_CONN_PER_NET       200
 #define LIMIT_CONN_PER_USER      100
+#define LIMIT_PREAUTH_TIME       600000      /* of IMAP and POP3, from the first octet to the login */
 #define LIMIT_CONN_RATE          300         /* a minute and net */
 #define LIMIT_CONNS              20000
 #define LIMIT_READ_CHUNK         (64u << 10) /* input held for one job */

@@ -296,6 +296,29 @@ enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice fr
 }
 
 /* --- subscribe ---------------------------------------------------------------------- */
+static bool count_subscription(void *ctx, slice key, slice value)
+{
+	(void)key;
+	(void)value;
+	return ++*(size_t *)ctx < LIMIT_MAILBOXES;
+}
+
+/* Names need not be there, so their number has a limit of its own. */
+static enum status room_to_subscribe(struct store_txn *t, uint32_t account, struct err *e)
+{
+	struct skey from = key_account_type(account, 'b'), to = from;
+	size_t n = 0;
+
+	skey_next_prefix(&to);
+	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
+	enum status st = kv_scan(t->s->kv, t->kt, &r, count_subscription, &n, e);
+
+	if (st == ST_OK && n >= LIMIT_MAILBOXES)
+		st = err_set(e, ERR_LIMIT, "an account has at most %d subscriptions",
+			     LIMIT_MAILBOXES);
+	return st;
+}
+
 enum status store_mailbox_subscribe(struct store_txn *t, uint32_t account, slice name,
 				    bool on, struct err *e)
 {
@@ -313,9 +336,13 @@ enum status store_mailbox_subscribe(struct store_txn *t, uint32_t account, slice
 	st = txn_get(t, key, &row, e);
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	if (on && st == ST_NOT_FOUND)
+	if (on && st == ST_NOT_FOUND) {
+		st = room_to_subscribe(t, account, e);
+		if (st != ST_OK)
+			return st;
 		txn_put_empty(t, key);
-	else if (!on && st == ST_OK)
+	} else if (!on && st == ST_OK) {
 		txn_del(t, key);
+	}
 	return ST_OK;
 }

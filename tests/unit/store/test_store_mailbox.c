@@ -1,5 +1,6 @@
 /* test_store_mailbox.c — names, roles, deleting, renaming, subscribing. */
 #include "store_test.h"
+#include "store/schema.h"
 
 #define TEXT "Subject: x\r\n\r\nbody\r\n"
 
@@ -282,6 +283,27 @@ static void test_two_changes_of_names_in_one_transaction_see_each_other(void **s
 	assert_string_equal(names(b), "INBOX Archive Drafts Junk Sent Trash c");
 }
 
+static void test_subscriptions_have_a_limit(void **state)
+{
+	struct bench *b = *state;
+	struct kv_txn *kt;
+	slice one = SL("\1");
+
+	OK(kv_begin(b->kv, &b->alice, 1, NULL, &kt, &e));
+	for (unsigned i = 6; i + 1 < LIMIT_MAILBOXES; i++) /* six came with the account */
+		kv_put(kt,
+		       key_subscription(&b->a, b->alice, arena_fmt(&b->a, "n%u", i)),
+		       one);
+	OK(kv_commit_wait(kt, &e));
+	IN_TXN(b, b->alice, store_mailbox_subscribe(t, b->alice, SL("last"), true, &e));
+	FAILS_IN_TXN(b, b->alice,
+		     store_mailbox_subscribe(t, b->alice, SL("more"), true, &e),
+		     ERR_LIMIT);
+	IN_TXN(b, b->alice, store_mailbox_subscribe(t, b->alice, SL("last"), true, &e));
+	IN_TXN(b, b->alice, store_mailbox_subscribe(t, b->alice, SL("last"), false, &e));
+	IN_TXN(b, b->alice, store_mailbox_subscribe(t, b->alice, SL("more"), true, &e));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
 
 int main(void)
@@ -298,6 +320,7 @@ int main(void)
 		TEST(test_renaming_inbox_moves_its_messages_and_leaves_it_empty),
 		TEST(test_a_subscription_outlives_its_mailbox),
 		TEST(test_two_changes_of_names_in_one_transaction_see_each_other),
+		TEST(test_subscriptions_have_a_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
