@@ -108,6 +108,8 @@ static enum status read_chunk(struct kv *kv, const struct kv_extent *x, size_t c
 	struct kv_rec rec;
 	enum status st = kv_seg_get(&kv->segs, x->seg, &seg, e);
 
+	if (st == ST_FULL) /* no descriptor: nothing is damaged, try again */
+		return st;
 	if (st != ST_OK)
 		return damaged(e, x, "its segment cannot be opened");
 	char *in = kv_scratch_take(kv), *whole = NULL;

@@ -204,6 +204,28 @@ static void a_full_disk_refuses_and_recovers(void **state)
 	kv_close(kv);
 }
 
+static void a_body_without_a_descriptor_left_is_not_called_damaged(void **state)
+{
+	(void)state;
+	char dir[64], got[1000];
+	temp_dir(dir);
+	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir);
+	struct fault f = { IO_OPEN, 1, EMFILE };
+	struct kv_txn *t = begin(kv, 1);
+	struct blob_id id;
+	struct err e;
+	kv_txn_blob(t, body(kv, 1000, 1, &id));
+	commit_ok(t);
+	kv_close(kv);
+	kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir);
+	io_set_fault(fault_fn, &f);
+	assert_int_equal(kv_blob_read(kv, &id, 0, got, sizeof(got), &e), ST_FULL);
+	io_set_fault(NULL, NULL);
+	assert_int_equal(kv_blob_read(kv, &id, 0, got, sizeof(got), &e), ST_OK);
+	kv_close(kv);
+	remove_tree(dir);
+}
+
 static void below_the_reserve_commits_are_refused_and_reads_go_on(void **state)
 {
 	(void)state;
@@ -376,6 +398,7 @@ int main(void)
 		cmocka_unit_test(a_failed_sync_stops_the_store_but_not_its_reads),
 		cmocka_unit_test(a_body_that_cannot_be_synced_stops_the_store),
 		cmocka_unit_test(a_full_disk_refuses_and_recovers),
+		cmocka_unit_test(a_body_without_a_descriptor_left_is_not_called_damaged),
 		cmocka_unit_test(below_the_reserve_commits_are_refused_and_reads_go_on),
 		cmocka_unit_test(a_crash_at_any_moment_keeps_what_was_acknowledged),
 		cmocka_unit_test(a_torn_tail_of_the_body_log_is_never_looked_at),
