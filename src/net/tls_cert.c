@@ -45,7 +45,7 @@ static enum status read_pem(const char *file, BIO **out, struct buf *text, struc
 
 static enum status load_chain(struct tls_cert *c, const char *file, struct err *e)
 {
-	AUTO_BUF text;
+	AUTO_BUF text = { 0 };
 	enum status st;
 	char why[160];
 	BIO *b = NULL;
@@ -68,7 +68,7 @@ static enum status load_chain(struct tls_cert *c, const char *file, struct err *
 
 static enum status load_key(struct tls_cert *c, const char *file, struct err *e)
 {
-	AUTO_BUF text;
+	AUTO_BUF text = { 0 };
 	enum status st;
 	char why[160];
 	BIO *b = NULL;

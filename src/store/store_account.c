@@ -44,7 +44,7 @@ static enum status address_free(struct store_txn *t, slice text, struct address 
 static void login_put(struct store_txn *t, const struct address *addr,
 		      const struct row_login *login)
 {
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	struct skey k = key_account_address(login->account);
 
 	buf_init(&b, LIMIT_VALUE);
@@ -289,7 +289,7 @@ static enum status account_unlink(struct store_txn *t, slice address, uint32_t a
 
 enum status store_account_remove(struct store *s, slice address, struct err *e)
 {
-	AUTO_ARENA a;
+	AUTO_ARENA a = { 0 };
 	struct store_account acct;
 	struct store_txn *t;
 

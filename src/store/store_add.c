@@ -3,7 +3,6 @@
 #include "store/store_int.h"
 
 #define EMAIL_ID_BITS 48 /* below the epoch */
-#define LIMIT_TRACE   (32u << 10)
 
 uint64_t txn_email_id(struct store_txn *t, struct txn_account *ta)
 {
@@ -43,7 +42,7 @@ void count_message(struct txn_account *ta, struct hot_mbox *m,
 static void email_put(struct store_txn *t, uint32_t account, uint64_t email,
 		      const struct row_email *row)
 {
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	struct skey ke = key_email(account, email),
 		    kr = key_reference(&row->blob, account, email);
 

@@ -119,7 +119,7 @@ static bool take_log(void *ctx, slice key, slice value)
 static enum status log_floor(struct store *s, uint32_t account, uint64_t *out,
 			     struct err *e)
 {
-	AUTO_ARENA a;
+	AUTO_ARENA a = { 0 };
 	slice row;
 	struct row_account r;
 	struct skey k = key_account(account);

@@ -27,7 +27,7 @@ static enum status email_again(struct transfer *x, const struct row_message *msg
 	struct store_txn *t = x->t;
 	slice row;
 	struct row_email r;
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	struct skey k = key_email(x->ta->id, msg->row.email);
 	enum status st = txn_get(t, skey_slice(&k), &row, e);
 

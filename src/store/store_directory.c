@@ -28,7 +28,7 @@ static enum status domain_name(struct arena *a, slice domain, slice *out, struct
 static enum status domain_add(struct store_txn *t, slice domain, struct err *e)
 {
 	slice name, row;
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	enum status st = domain_name(t->a, domain, &name, e);
 
 	if (st != ST_OK)
@@ -181,7 +181,7 @@ static enum status alias_add(struct store_txn *t, slice address, slice target,
 {
 	struct address from, to;
 	struct row_login login;
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	enum status st = address_of(t, address, &from, e);
 
 	if (st != ST_OK)

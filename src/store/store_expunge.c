@@ -28,7 +28,7 @@ enum status places_of(struct store_txn *t, uint32_t account,
 void places_put(struct store_txn *t, uint32_t account, uint64_t email,
 		const struct row_places *p)
 {
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	struct skey k = key_places(account, email);
 
 	if (p->n == 0) {
@@ -67,7 +67,7 @@ enum status place_remove(struct store_txn *t, uint32_t account,
 void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
 		     const struct row_message *msg, bool last)
 {
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	struct row_gone g = {
 		.modseq = txn_modseq(ta),
 		.time = clock_now_s(t->s->clock),

@@ -10,7 +10,7 @@ enum status store_handoff_add(struct store_txn *t, struct intake *in,
 	struct message_source src;
 	struct row_handoff row = { .place = *where };
 	uint64_t id;
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	enum status st = intake_attach(in, t, e);
 
 	if (st != ST_OK)

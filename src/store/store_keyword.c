@@ -86,7 +86,7 @@ enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keywo
 			      unsigned *out, struct err *e)
 {
 	struct txn_account *ta;
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	enum status st = txn_account(t, account, &ta, e);
 
 	if (st == ST_OK)

@@ -82,7 +82,7 @@ enum status name_child(struct store *s, struct kv_txn *kt, struct arena *a,
 void name_put(struct store_txn *t, uint32_t account, uint32_t parent, slice component,
 	      uint32_t mbox)
 {
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 
 	buf_init(&b, 16);
 	buf_put_u8(&b, SCHEMA_ROW);

@@ -11,7 +11,7 @@ static enum status format_make(struct store *s, struct err *e)
 {
 	const uint32_t ids[] = { 0 };
 	struct kv_txn *t;
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	enum status st = kv_begin(s->kv, ids, 1, NULL, &t, e);
 
 	if (st != ST_OK)
@@ -37,7 +37,7 @@ static enum status format_make(struct store *s, struct err *e)
 
 static enum status format_check(struct store *s, struct err *e)
 {
-	AUTO_ARENA a;
+	AUTO_ARENA a = { 0 };
 	slice row;
 	struct skey k = key_format();
 

@@ -10,7 +10,7 @@ enum status store_queue_add(struct store_txn *t, struct intake *in,
 	struct row_directory *d;
 	struct store_queue_entry row = *entry;
 	struct message_source src;
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	enum status st = txn_directory(t, &d, e);
 
 	if (st == ST_OK)

@@ -215,7 +215,7 @@ enum status store_resolve(struct store *s, slice address, struct arena *a,
 
 bool store_may_send_as(struct store *s, uint32_t account, slice address)
 {
-	AUTO_ARENA a;
+	AUTO_ARENA a = { 0 };
 	struct store_recipient r;
 
 	arena_init(&a);

@@ -44,7 +44,7 @@ enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_
 enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid,
 			  struct store_row *out, struct err *e)
 {
-	AUTO_ARENA a;
+	AUTO_ARENA a = { 0 };
 	slice row;
 	struct row_message m;
 	struct skey k = key_message(account, mbox, uid);
@@ -65,7 +65,7 @@ enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint
 enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox,
 			    uint32_t uid, struct store_row *out, struct err *e)
 {
-	AUTO_ARENA a;
+	AUTO_ARENA a = { 0 };
 	slice row;
 	struct row_gone g;
 	struct skey k = key_gone(account, mbox, uid);
@@ -92,8 +92,8 @@ enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox,
 static enum status digest_again(struct store *s, const struct row_email *r,
 				struct arena *a, slice *out, struct err *e)
 {
-	AUTO_ARENA tree;
-	AUTO_BUF b;
+	AUTO_ARENA tree = { 0 };
+	AUTO_BUF b = { 0 };
 	AUTO_MEM char *piece = mem_new(PARSE_PIECE);
 	enum status st = ST_OK;
 

@@ -66,8 +66,8 @@ static int email_compare(const void *a, const void *b)
 
 static bool is_held(const struct sweep *w, uint64_t email)
 {
-	return w->n_held && bsearch(&email, w->held, w->n_held, sizeof(*w->held),
-				    email_compare);
+	return w->n_held &&
+	       bsearch(&email, w->held, w->n_held, sizeof(*w->held), email_compare);
 }
 
 static bool take_held(void *ctx, slice key, slice value)

@@ -33,7 +33,7 @@ static bool thread_known(struct store_txn *t, uint32_t account, uint64_t hash,
 static void msgid_put(struct store_txn *t, uint32_t account, uint64_t hash,
 		      uint64_t thread, uint64_t email)
 {
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	struct skey k = key_msgid(account, hash);
 
 	buf_init(&b, 64);

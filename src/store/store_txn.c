@@ -342,7 +342,7 @@ static void log_row(struct store_txn *t, struct txn_account *ta, uint8_t *part,
 
 static void log_write(struct store_txn *t, struct txn_account *ta)
 {
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 	uint8_t part = 0;
 
 	buf_init(&b, LIMIT_VALUE);
@@ -384,7 +384,7 @@ struct commit {
 static void account_write(struct store_txn *t, struct txn_account *ta)
 {
 	struct hot *h = ta->hot;
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 
 	buf_init(&b, LIMIT_VALUE);
 	if (ta->is_gone)
@@ -420,7 +420,7 @@ static void account_write(struct store_txn *t, struct txn_account *ta)
 
 static void txn_write(struct store_txn *t)
 {
-	AUTO_BUF b;
+	AUTO_BUF b = { 0 };
 
 	for (size_t i = 0; i < t->n; i++)
 		if (t->acct[i]->hot)

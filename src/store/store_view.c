@@ -166,7 +166,7 @@ static struct uid_array *array_next(const struct view *prev, const struct uid_ch
 static enum status mbox_row(struct store *s, const struct view_node *n,
 			    struct row_mbox *out, struct err *e)
 {
-	AUTO_ARENA a;
+	AUTO_ARENA a = { 0 };
 	slice row;
 	struct skey k = key_mbox(n->account, n->mbox);
 
