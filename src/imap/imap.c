@@ -125,10 +125,26 @@ static enum frame command_frame(struct imap *im)
 	return pipe ? FRAME_DB | FRAME_PIPE : FRAME_DB;
 }
 
+/* Octets now and then, of a line or a literal without end, are no way to stay. */
+static bool is_late(struct imap *im)
+{
+	int64_t now = session_now_us(&im->s);
+
+	if (!im->began_us)
+		im->began_us = now;
+	return im->state == IMAP_NOT_AUTH &&
+	       now - im->began_us > (int64_t)LIMIT_PREAUTH_TIME * 1000;
+}
+
 static enum frame imap_frame(struct session *s, slice in, size_t *used)
 {
 	struct imap *im = of(s);
 
+	if (is_late(im)) {
+		*used = in.n;
+		im->todo = IMAP_DO_LATE;
+		return FRAME_HERE;
+	}
 	im->on_db = false;
 	im->fr.is_raw = im->sasl.state != SASL_NONE || im->is_idling;
 	im->fr.is_logged_in = im->state != IMAP_NOT_AUTH;
@@ -396,6 +412,10 @@ static enum step imap_run(struct session *s, struct out *o)
 		st = run_timeout(im, o);
 		break;
 	case IMAP_DO_HTTP:
+		st = STEP_CLOSE;
+		break;
+	case IMAP_DO_LATE:
+		out_adds(o, "* BYE Too long without a login\r\n");
 		st = STEP_CLOSE;
 		break;
 	case IMAP_DO_NOTHING:

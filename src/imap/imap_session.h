@@ -104,7 +104,7 @@ struct imap {
 	const struct imap_ctx *ctx;
 	enum imap_state state;
 	enum {
-		IMAP_DO_NOTHING, IMAP_DO_UNIT, IMAP_DO_WAKE, IMAP_DO_TIMEOUT, IMAP_DO_HTTP
+		IMAP_DO_NOTHING, IMAP_DO_UNIT, IMAP_DO_WAKE, IMAP_DO_TIMEOUT, IMAP_DO_HTTP, IMAP_DO_LATE
 	} todo;
 	enum imap_unit unit;
 	bool on_db;        /* this run may read the store */
@@ -113,6 +113,7 @@ struct imap {
 	unsigned errors;   /* BAD in a row */
 	unsigned refused;  /* logins */
 	unsigned preauth_commands;
+	int64_t began_us;  /* the first octet */
 	uint32_t account;
 	slice input;
 	struct imap_framer fr;

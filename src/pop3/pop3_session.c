@@ -124,12 +124,28 @@ static enum frame drop(struct pop3_session *p, size_t n, size_t *used)
 	return refuse(p, "line too long");
 }
 
+/* Octets now and then, of a line without end, are no way to stay. */
+static bool is_late(struct pop3_session *p)
+{
+	int64_t now = session_now_us(&p->s);
+
+	if (!p->began_us)
+		p->began_us = now;
+	return p->state == POP3_AUTHORIZATION &&
+	       now - p->began_us > (int64_t)LIMIT_PREAUTH_TIME * 1000;
+}
+
 static enum frame pop3_frame(struct session *s, slice in, size_t *used)
 {
 	struct pop3_session *p = of(s);
 	size_t end = slice_chr(in, '\n', p->scanned);
 	slice line;
 
+	if (is_late(p)) {
+		*used = in.n;
+		p->refusal_closes = true;
+		return refuse(p, "too long without a login");
+	}
 	if (end == in.n) {
 		p->scanned = in.n;
 		return in.n >= LIMIT_POP3_AUTH_LINE ? drop(p, in.n, used) : FRAME_MORE;

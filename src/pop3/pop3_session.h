@@ -79,6 +79,7 @@ struct pop3_session {
 	struct arena mem;
 	const char *mechanism; /* for the log */
 	unsigned tries, errors, preauth_commands;
+	int64_t began_us; /* the first octet */
 	/* TRANSACTION */
 	char address[LIMIT_USER];
 	size_t address_n;

@@ -87,6 +87,17 @@ static void add_item(struct smtp_unit *u, slice in, slice line, enum smtp_line r
 	};
 }
 
+/* A line without end is no sign of life: it has as long as silence has. */
+static bool is_endless(struct smtp_session *ss)
+{
+	int64_t now = session_now_us(&ss->s);
+	if (!ss->framer.is_discarding || ss->unit.n > 0)
+		ss->drop_us = 0;
+	else if (!ss->drop_us)
+		ss->drop_us = now;
+	return ss->drop_us && (now - ss->drop_us) / 1000 > LIMIT_SMTP_TIMEOUT;
+}
+
 static enum frame frame_lines(struct smtp_session *ss, slice in, size_t *used)
 {
 	struct smtp_unit *u = &ss->unit;
@@ -128,6 +139,10 @@ static enum frame frame_lines(struct smtp_session *ss, slice in, size_t *used)
 		frame = stronger(frame, where(ss, def));
 		if (def->flags & SMTP_CMD_ALONE)
 			pipe = 0;
+	}
+	if (is_endless(ss)) {
+		*used = in.n;
+		return bye(ss, "421 4.4.2 Too slow, closing\r\n", "slow line");
 	}
 	if (u->n == 0) { /* a partial line, or the rest of one that is being dropped */
 		*used = ss->framer.at;

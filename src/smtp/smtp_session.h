@@ -77,6 +77,7 @@ struct smtp_session {
 	bool has_hello, is_esmtp, hello_is_name;
 	enum smtp_mode mode;
 	struct smtp_framer framer;
+	int64_t drop_us;        /* framing: since when a bad line is being dropped */
 	size_t need;            /* framing: the group ends in a BDAT that is whole at so much input */
 	struct smtp_unit unit;
 	struct smtp_txn txn;
