@@ -63,9 +63,9 @@ static const char *why_no_login(const struct pop3_session *p)
  * twice. OPTIONS is what it asks before a request that it would not send unasked. */
 static bool is_http(slice line)
 {
-	static const slice methods[] = { S("GET "),	S("POST "),  S("HEAD "),
+	static const slice methods[] = { S("GET "),	S("POST "),   S("HEAD "),
 					 S("PUT "),	S("DELETE "), S("OPTIONS "),
-					 S("CONNECT "), S("PATCH "), S("TRACE ") };
+					 S("CONNECT "), S("PATCH "),  S("TRACE ") };
 
 	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
 		if (slice_starts(line, methods[i]))

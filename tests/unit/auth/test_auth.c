@@ -269,8 +269,7 @@ int main(void)
 		T(changes_void_what_was_proven),
 		T(answers_wait_longer_with_each_new_guess),
 		T(a_right_guess_waits_too_but_an_old_friend_does_not),
-		cmocka_unit_test(
-			a_wiped_secret_is_gone_and_what_stands_around_it_is_not),
+		cmocka_unit_test(a_wiped_secret_is_gone_and_what_stands_around_it_is_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
