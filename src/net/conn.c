@@ -227,8 +227,14 @@ static void conn_read(struct conn *c)
 	int64_t budget = READ_BUDGET, r = 0;
 	bool any = false;
 
+	if (!c->want) { /* what TLS holds is asked for again when it is wanted */
+		c->read_again |= c->read_wants_write;
+		c->read_wants_write = false;
+		update_watch(c);
+		return;
+	}
 	c->read_again = c->read_wants_write = false;
-	while (c->state == CONN_OPEN && c->want && !c->eof) {
+	while (c->state == CONN_OPEN && !c->eof) {
 		size_t room;
 
 		if (!conn_in_reserve(c) || budget <= 0) {

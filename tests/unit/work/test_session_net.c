@@ -401,6 +401,41 @@ static void tls_carries_everything(void **state)
 	stop(s);
 }
 
+/* More than the driver takes at once, and nothing behind it that the socket could tell of:
+ * the rest stands in OpenSSL alone, while a job stops the reading just when it was to go
+ * on. */
+static void what_tls_has_read_ahead_is_not_forgotten_during_a_job(void **state)
+{
+	struct server *s = start(false);
+	struct service small = toy_service;
+	struct listener *l;
+	SSL_CTX *x = client_ctx();
+	char script[4096] = "", want[2048] = "";
+	size_t n = 0, m = 0;
+	struct err e = { 0 };
+
+	(void)state;
+	small.input_max = 2048;
+	assert_int_equal(worker_listen(s->w, &small, &s->toy, "127.0.0.1", 0, s->tls, true,
+				       &l, &e),
+			 ST_OK);
+	struct client c = dial(l);
+
+	assert_true(secure(&c, x, NULL, NULL));
+	expect(&c, "hello tls\r\n");
+	for (int i = 0; i < 365; i++) {
+		n += (size_t)snprintf(script + n, sizeof(script) - n, "%s x\r\n",
+				      i == 32 ? "slow" : "echo");
+		m += (size_t)snprintf(want + m, sizeof(want) - m, "= x\r\n");
+	}
+	say(&c, script);
+	expect(&c, want);
+	hang_up(&c);
+	SSL_CTX_free(x);
+	listener_close(l);
+	stop(s);
+}
+
 /* Answers to a large upload that is followed by a command in the same breath. */
 static void uploads_arrive_whole(void **state)
 {
@@ -735,6 +770,7 @@ int main(void)
 		cmocka_unit_test(a_stop_says_goodbye_and_waits_for_what_is_out),
 		cmocka_unit_test(loopback_is_limited_when_asked),
 		cmocka_unit_test(tls_carries_everything),
+		cmocka_unit_test(what_tls_has_read_ahead_is_not_forgotten_during_a_job),
 		cmocka_unit_test(uploads_arrive_whole),
 		cmocka_unit_test(starttls_starts_anew),
 		cmocka_unit_test(
