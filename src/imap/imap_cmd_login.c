@@ -94,7 +94,8 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 	else /* RFC 3501 6.2.3: LOGINDISABLED; RFC 5530 3 */
 		st = imap_no_text(im, c, "[PRIVACYREQUIRED] Use STARTTLS first");
 	auth_wipe(l->password);
-	auth_wipe(slice_from(c->line, c->tag.n)); /* the quoted form may be another copy */
+	auth_wipe(
+		slice_from(c->line, c->tag.n)); /* the quoted form may be another copy */
 	return st;
 }
 
