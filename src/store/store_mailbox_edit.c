@@ -238,6 +238,9 @@ enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice na
 		mbox_unlink(t, ta, m);
 		return ST_OK;
 	}
+	st = room_for(ta, 1, e); /* ids are never given twice */
+	if (st != ST_OK)
+		return st;
 	/* The name stays for its children, with another id: the old one's messages are
 	 * cleared behind its back. */
 	struct hot_mbox *name_only =

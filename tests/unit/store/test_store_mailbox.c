@@ -304,6 +304,34 @@ static void test_subscriptions_have_a_limit(void **state)
 	IN_TXN(b, b->alice, store_mailbox_subscribe(t, b->alice, SL("more"), true, &e));
 }
 
+/* The ids of mailboxes have 24 bits below the epoch. */
+static void test_mailbox_ids_are_not_given_twice_when_they_run_out(void **state)
+{
+	struct bench *b = *state;
+	struct kv_txn *kt;
+	struct row_account acct;
+	slice row;
+	AUTO_BUF out = { 0 };
+	struct skey k = key_account(b->alice);
+
+	create(b, "up/down");
+	create(b, "left/right");
+	buf_init(&out, 4096);
+	OK(kv_begin(b->kv, &b->alice, 1, NULL, &kt, &e));
+	OK(kv_get(b->kv, kt, skey_slice(&k), &b->a, &row, &e));
+	assert_true(row_account_read(row, &acct));
+	acct.next_mbox = (1u << 24) - 2;
+	row_account_write(&out, &acct);
+	kv_put(kt, skey_slice(&k), buf_slice(&out));
+	OK(kv_commit_wait(kt, &e));
+	bench_reopen(b);
+	remove_mbox(b, "up");
+	FAILS_IN_TXN(b, b->alice, store_mailbox_delete(t, b->alice, SL("left"), &e),
+		     ERR_LIMIT);
+	remove_mbox(b, "left/right");
+	remove_mbox(b, "left");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
 
 int main(void)
@@ -321,6 +349,7 @@ int main(void)
 		TEST(test_a_subscription_outlives_its_mailbox),
 		TEST(test_two_changes_of_names_in_one_transaction_see_each_other),
 		TEST(test_subscriptions_have_a_limit),
+		TEST(test_mailbox_ids_are_not_given_twice_when_they_run_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
