@@ -361,7 +361,8 @@ static void test_a_hand_off_that_cannot_be_filed_does_not_keep_the_others(void *
 		FAILS(store_handoff_run(b->s, SIZE_MAX, &done, &e), ERR_CORRUPT);
 		assert_int_equal(done, 2);
 	}
-	assert_int_equal(mbox_get(b, b->alice, mbox_id(b, b->alice, "INBOX")).messages, 2);
+	assert_int_equal(mbox_get(b, b->alice, mbox_id(b, b->alice, "INBOX")).messages,
+			 2);
 	assert_int_equal(mbox_get(b, b->bob, mbox_id(b, b->bob, "INBOX")).messages, 2);
 }
 

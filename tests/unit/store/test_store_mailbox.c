@@ -291,8 +291,7 @@ static void test_subscriptions_have_a_limit(void **state)
 
 	OK(kv_begin(b->kv, &b->alice, 1, NULL, &kt, &e));
 	for (unsigned i = 6; i + 1 < LIMIT_MAILBOXES; i++) /* six came with the account */
-		kv_put(kt,
-		       key_subscription(&b->a, b->alice, arena_fmt(&b->a, "n%u", i)),
+		kv_put(kt, key_subscription(&b->a, b->alice, arena_fmt(&b->a, "n%u", i)),
 		       one);
 	OK(kv_commit_wait(kt, &e));
 	IN_TXN(b, b->alice, store_mailbox_subscribe(t, b->alice, SL("last"), true, &e));

@@ -416,8 +416,8 @@ static void what_tls_has_read_ahead_is_not_forgotten_during_a_job(void **state)
 
 	(void)state;
 	small.input_max = 2048;
-	assert_int_equal(worker_listen(s->w, &small, &s->toy, "127.0.0.1", 0, s->tls, true,
-				       &l, &e),
+	assert_int_equal(worker_listen(s->w, &small, &s->toy, "127.0.0.1", 0, s->tls,
+				       true, &l, &e),
 			 ST_OK);
 	struct client c = dial(l);
 
