@@ -29,7 +29,7 @@ static bool get_email(struct imap_match *m)
 
 /* address = "(" addr-name SP addr-adl SP addr-mailbox SP addr-host ")": as "Name
  * <mailbox@host>" */
-static bool add_address(struct imap_parse *p, struct buf *text)
+static bool add_address(struct imap_parse *p, struct mime_charsets *cs, struct buf *text)
 {
 	slice name, route, mailbox, host;
 
@@ -39,7 +39,7 @@ static bool add_address(struct imap_parse *p, struct buf *text)
 	    !imap_parse_nstring(p, &host) || !imap_parse_char(p, ')'))
 		return false;
 	if (name.n) {
-		buf_add(text, mime_words_decode(p->a, name));
+		buf_add(text, mime_words_decode_in(cs, p->a, name));
 		buf_addc(text, ' ');
 	}
 	buf_adds(text, host.n ? "<" : "");
@@ -53,14 +53,15 @@ static bool add_address(struct imap_parse *p, struct buf *text)
 	return true;
 }
 
-static bool take_addresses(struct imap_parse *p, struct buf *text)
+static bool take_addresses(struct imap_parse *p, struct mime_charsets *cs,
+			   struct buf *text)
 {
 	if (imap_parse_word(p, "NIL"))
 		return true;
 	if (!imap_parse_char(p, '('))
 		return false;
 	while (imap_parse_peek(p, '('))
-		if (!add_address(p, text))
+		if (!add_address(p, cs, text))
 			return false;
 	return imap_parse_char(p, ')');
 }
@@ -80,7 +81,8 @@ enum envelope_item {
 
 /* envelope = "(" env-date SP env-subject SP env-from SP … SP env-message-id ")": one of
  * them as text. False: absent. */
-static bool envelope_text(struct imap_match *m, enum envelope_item want, struct buf *text)
+static bool envelope_text(struct imap_match *m, enum envelope_item want,
+			  struct mime_charsets *cs, struct buf *text)
 {
 	struct imap_parse p =
 		imap_parse_init(mime_digest_envelope(m->email.digest), m->tmp);
@@ -93,7 +95,7 @@ static bool envelope_text(struct imap_match *m, enum envelope_item want, struct 
 			return false;
 		if (i >= E_FROM && i <= E_BCC) {
 			buf_reset(text);
-			if (!take_addresses(&p, text))
+			if (!take_addresses(&p, cs, text))
 				return false;
 		} else if (!imap_parse_nstring(&p, &s)) {
 			return false;
@@ -104,21 +106,25 @@ static bool envelope_text(struct imap_match *m, enum envelope_item want, struct 
 	if (!s.p)
 		return false;
 	buf_reset(text);
-	buf_add(text, want == E_SUBJECT ? mime_words_decode(m->tmp, s) : s);
+	buf_add(text, want == E_SUBJECT ? mime_words_decode_in(cs, m->tmp, s) : s);
 	return true;
 }
 
 static bool match_envelope(struct imap_match *m, enum envelope_item want, slice folded)
 {
+	struct mime_charsets cs;
 	struct buf text;
 	bool found;
 
 	if (!get_email(m))
 		return false;
+	mime_charsets_init(&cs);
 	buf_init(&text, 4 * LIMIT_HEADER_ALL);
-	found = envelope_text(m, want, &text) && imap_text_has(buf_slice(&text), folded);
+	found = envelope_text(m, want, &cs, &text) &&
+		imap_text_has(buf_slice(&text), folded);
 	m->used += 2 + text.n / 200;
 	buf_done(&text);
+	mime_charsets_done(&cs);
 	return found;
 }
 
@@ -170,22 +176,26 @@ static bool get_header(struct imap_match *m)
 	return m->has_header;
 }
 
+/* TEXT, without a field, looks at all of the header. */
 static bool has_field_text(slice header, slice field, slice folded, struct arena *tmp)
 {
 	struct mime_header_iter it = mime_header_iter(header);
 	struct mime_header_field f;
+	struct mime_charsets cs;
+	bool found = false;
 
-	while (mime_header_next(&it, &f)) {
+	mime_charsets_init(&cs);
+	while (!found && mime_header_next(&it, &f)) {
+		slice text;
+
 		if (field.p && !slice_ieq(f.name, field))
 			continue;
-		if (imap_text_has(mime_words_decode(tmp, mime_unfold(tmp, f.value)),
-				  folded))
-			return true;
-		if (!field.p &&
-		    imap_text_has(f.name, folded)) /* TEXT looks at all of the header */
-			return true;
+		text = mime_words_decode_in(&cs, tmp, mime_unfold(tmp, f.value));
+		found = imap_text_has(text, folded) ||
+			(!field.p && imap_text_has(f.name, folded));
 	}
-	return false;
+	mime_charsets_done(&cs);
+	return found;
 }
 
 static bool match_header(struct imap_match *m, const struct imap_key *k)

@@ -201,3 +201,36 @@ void mime_charset_free(struct mime_charset *c)
 		iconv_close(c->cd);
 	mem_free(c);
 }
+
+/* --- several of them -------------------------------------------------------------- */
+
+void mime_charsets_init(struct mime_charsets *cs)
+{
+	cs->n = 0;
+	cs->utf8 = NULL;
+}
+
+void mime_charsets_done(struct mime_charsets *cs)
+{
+	for (unsigned i = 0; i < cs->n; i++)
+		mime_charset_free(cs->slot[i].cs);
+	mime_charset_free(cs->utf8);
+	mime_charsets_init(cs);
+}
+
+struct mime_charset *mime_charsets_get(struct mime_charsets *cs, slice name)
+{
+	for (unsigned i = 0; i < cs->n; i++)
+		if (slice_ieq(name, slice_make(cs->slot[i].name, cs->slot[i].name_n)))
+			return cs->slot[i].cs;
+	if (cs->n == MIME_CHARSETS || name.n > MIME_CHARSET_NAME) {
+		if (!cs->utf8)
+			cs->utf8 = mime_charset_new(SL("utf-8"), NULL);
+		return cs->utf8;
+	}
+	cs->slot[cs->n].cs = mime_charset_new(name, NULL);
+	cs->slot[cs->n].name_n = name.n;
+	if (name.n)
+		memcpy(cs->slot[cs->n].name, name.p, name.n);
+	return cs->slot[cs->n++].cs;
+}

@@ -46,3 +46,23 @@ void mime_charset_feed(struct mime_charset *c, slice in, struct buf *out);
 /* An unfinished character becomes U+FFFD; the converter is ready for the next text. */
 void mime_charset_finish(struct mime_charset *c, struct buf *out);
 void mime_charset_free(struct mime_charset *c);
+
+/* The open converters of a text that may switch between charsets at every word. Opening
+ * one costs up to 100 us (glibc loads and drops its modules), so each is opened once and
+ * no more than MIME_CHARSETS are: a text with more is read as UTF-8 from there on
+ * (HAZARDS 16). */
+#define MIME_CHARSETS	 16
+#define MIME_CHARSET_NAME 64 /* longer names are no charset */
+struct mime_charsets {
+	unsigned n;
+	struct mime_charset *utf8;
+	struct {
+		struct mime_charset *cs;
+		size_t name_n;
+		char name[MIME_CHARSET_NAME];
+	} slot[MIME_CHARSETS];
+};
+void mime_charsets_init(struct mime_charsets *cs);
+void mime_charsets_done(struct mime_charsets *cs);
+/* Never NULL; cs keeps it. Call mime_charset_finish before another one is asked for. */
+struct mime_charset *mime_charsets_get(struct mime_charsets *cs, slice name);

@@ -113,6 +113,9 @@ slice mime_param_text(struct arena *a, const struct mime_param *list, const char
 /* Unfolded field text to UTF-8: encoded words decoded, white space between two of them
  * dropped, 8-bit that is not UTF-8 read as Windows-1252. */
 slice mime_words_decode(struct arena *a, slice unfolded);
+/* The same for one of many texts, which share their converters (mime_decode.h). */
+struct mime_charsets;
+slice mime_words_decode_in(struct mime_charsets *cs, struct arena *a, slice unfolded);
 
 /* RFC 5256 2.1: the base subject, UTF-8. *out_is_reply (may be NULL): a reply or
  * forward was stripped. */

@@ -4,8 +4,6 @@
 #include "mime/mime_decode.h"
 #include "mime/mime_header.h"
 
-#define CHARSET_MAX 64u /* longer names are no charset */
-
 struct word {
 	slice charset, text;
 	bool is_base64;
@@ -16,7 +14,8 @@ struct words {
 	slice s;
 	size_t close; /* first "?=" behind the last place asked: searched once */
 	bool valid;   /* s is UTF-8 */
-	struct mime_charset *cs;
+	struct mime_charsets *all;
+	struct mime_charset *cs; /* of all: the one in use, if any */
 	slice cs_name;
 	struct mime_decoder dec;
 	struct buf raw, out;
@@ -37,7 +36,7 @@ static bool word_parse(struct words *w, size_t at, struct word *out)
 	slice s = w->s, cs;
 	size_t i = at + 2, lang;
 
-	while (i < s.n && i - at < CHARSET_MAX && s.p[i] != '?' &&
+	while (i < s.n && i - at < MIME_CHARSET_NAME && s.p[i] != '?' &&
 	       (unsigned char)s.p[i] > ' ')
 		i++;
 	if (i >= s.n || s.p[i] != '?' || i + 2 >= s.n || s.p[i + 2] != '?')
@@ -70,8 +69,7 @@ static void charset_use(struct words *w, slice name)
 	if (w->cs && slice_ieq(name, w->cs_name))
 		return;
 	charset_end(w);
-	mime_charset_free(w->cs);
-	w->cs = mime_charset_new(name, NULL);
+	w->cs = mime_charsets_get(w->all, name);
 	w->cs_name = name;
 }
 
@@ -158,9 +156,9 @@ static slice text_dup(struct arena *a, slice s)
 	return (slice){ p, s.n };
 }
 
-slice mime_words_decode(struct arena *a, slice unfolded)
+slice mime_words_decode_in(struct mime_charsets *cs, struct arena *a, slice unfolded)
 {
-	struct words w = { .s = unfolded, .valid = utf8_is_valid(unfolded) };
+	struct words w = { .s = unfolded, .valid = utf8_is_valid(unfolded), .all = cs };
 	slice r;
 
 	if (w.valid && find_pair(unfolded, '=', '?', 0) == unfolded.n)
@@ -170,9 +168,19 @@ slice mime_words_decode(struct arena *a, slice unfolded)
 		 8 * unfolded.n + 64); /* one octet in never gives more than a few out */
 	words_run(&w);
 	r = text_dup(a, buf_slice(&w.out));
-	mime_charset_free(w.cs);
 	buf_done(&w.raw);
 	buf_done(&w.out);
+	return r;
+}
+
+slice mime_words_decode(struct arena *a, slice unfolded)
+{
+	struct mime_charsets cs;
+	slice r;
+
+	mime_charsets_init(&cs);
+	r = mime_words_decode_in(&cs, a, unfolded);
+	mime_charsets_done(&cs);
 	return r;
 }
 

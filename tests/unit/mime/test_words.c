@@ -46,6 +46,27 @@ static void encoded_words_are_decoded(void **state)
 	}
 }
 
+/* HAZARDS 16: each charset of a text is opened once, and the seventeenth not at all. */
+static void a_text_has_at_most_sixteen_charsets(void **state)
+{
+	AUTO_ARENA a = { 0 };
+	AUTO_BUF in;
+	slice got;
+
+	(void)state;
+	buf_init(&in, 1 << 20);
+	for (int round = 0; round < 2; round++) {
+		buf_adds(&in, "=?koi8-r?q?=C1?= ");
+		for (int i = 1; i < MIME_CHARSETS; i++)
+			buf_addf(&in, "=?x-none-%d?q?a?= ", i);
+		buf_adds(&in, "=?windows-1251?q?=E0?= ");
+	}
+	got = mime_words_decode(&a, buf_slice(&in));
+	assert_int_equal(got.n, 2 * (2 + (MIME_CHARSETS - 1) + 3) + 1);
+	assert_true(slice_starts(got, SL("\xd0\xb0" "aaa")));
+	assert_true(slice_ends(got, SL("aaa\xef\xbf\xbd ")));
+}
+
 static void base_subjects_follow_rfc_5256(void **state)
 {
 	static const struct {
@@ -239,6 +260,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(encoded_words_are_decoded),
+		cmocka_unit_test(a_text_has_at_most_sixteen_charsets),
 		cmocka_unit_test(base_subjects_follow_rfc_5256),
 		cmocka_unit_test(transfer_encodings_forgive),
 		cmocka_unit_test(what_is_encoded_is_decoded_again),
