@@ -63,7 +63,8 @@ static void a_text_has_at_most_sixteen_charsets(void **state)
 	}
 	got = mime_words_decode(&a, buf_slice(&in));
 	assert_int_equal(got.n, 2 * (2 + (MIME_CHARSETS - 1) + 3) + 1);
-	assert_true(slice_starts(got, SL("\xd0\xb0" "aaa")));
+	assert_true(slice_starts(got, SL("\xd0\xb0"
+					 "aaa")));
 	assert_true(slice_ends(got, SL("aaa\xef\xbf\xbd ")));
 }
 
