@@ -64,8 +64,8 @@ endef
 $(foreach l,$(LIBS),$(eval $(call LIB,$(l))))
 
 ## make                     the program: build/release/facteur (MODE=debug|asan|tsan|cov for others)
-$(O)/facteur: $(O)/src/server/main.o $(LIB_A)
-	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(LIB_A) -Wl,--end-group $(LDLIBS)
+$(O)/facteur: $(O)/src/server/main.o $(LIB_A) $(if $(filter tsan,$(MODE)),$(O)/tests/support/tsan.o)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(LIB_A) -Wl,--end-group $(LDLIBS)
 
 # --- unit tests: one program a file, linked with the libs its folder may include ---------------
 UNIT_SRC := $(wildcard tests/unit/*/test_*.c)

@@ -101,7 +101,11 @@ class Server:
 
     def __exit__(self, kind, value, tb):
         try:
-            self.stop()
+            code = self.stop()
+            log = self.log()
+            found = [x for x in log.splitlines() if "Sanitizer" in x or "runtime error:" in x]
+            if kind is None and (code != 0 or found):
+                raise AssertionError(f"the server ended with {code}: {found[:5]}\n{log[-3000:]}")
         finally:
             if kind is not None:
                 sys.stderr.write("--- end of the server's log\n" + self.log()[-3000:])
@@ -230,5 +234,8 @@ def main(*tests):
     except Skip as s:
         print(s)
         sys.exit(77)
+    except AssertionError as e:  # how it stopped
+        failed += 1
+        print("FAILED", e)
     print(f"{passed} passed, {failed} failed")
     sys.exit(1 if failed else 0)
