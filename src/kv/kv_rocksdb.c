@@ -35,12 +35,21 @@ struct kv_iter {
 #define REOPEN_ROOM (4u << 20)
 #define BATCH_KEPT  (8u << 20) /* a larger write batch gives its memory back */
 
+/* "IO error: No space left on device: While fdatasync: PATH: …": the step is named before the path, which may hold
+ * any word. */
+static bool is_sync(const char *text)
+{
+	const char *step = strstr(text, "While ");
+	slice s = step ? slice_make(step, strcspn(step, ":")) : SL("");
+
+	return slice_find(s, SL("sync"), 0) < s.n;
+}
+
 /* Status texts are all the C API has; only these two distinctions matter. */
 static enum status fail(struct err *e, char *text, const char *what)
 {
 	bool full = strstr(text, "No space left") || strstr(text, "Disk quota");
-	bool sync = strstr(text, "sync") != NULL;
-	enum err_code code = full && !sync ? ERR_DISK_FULL : ERR_IO;
+	enum err_code code = full && !is_sync(text) ? ERR_DISK_FULL : ERR_IO;
 	if (strncmp(text, "Corruption", 10) == 0)
 		code = ERR_CORRUPT;
 	err_set(e, code, "%s: %s", what, text);
@@ -89,6 +98,8 @@ static struct kv_iter *iter_new(struct kv_engine *en, const struct kv_range *ran
 		return it;
 	/* The bounds are borrowed until iter_free: kv_scan's caller holds them. */
 	it->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_ignore_range_deletions(it->read,
+						       1); /* none are written */
 	if (range->to.n)
 		rocksdb_readoptions_set_iterate_upper_bound(it->read, range->to.p,
 							    range->to.n);
@@ -323,6 +334,7 @@ enum status kv_rocksdb_open(const char *dir, size_t cache_bytes, struct kv_engin
 	memcpy(r->dir, dir, n);
 	tune(r, cache_bytes);
 	r->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_ignore_range_deletions(r->read, 1);
 	r->write = rocksdb_writeoptions_create();
 	rocksdb_writeoptions_set_sync(r->write, 1);
 	r->batch = rocksdb_writebatch_create();
