@@ -447,7 +447,7 @@ static enum frame imap_event(struct session *s, enum event ev, struct out *o)
 		im->on_db = true;
 		return FRAME_DB;
 	case EVENT_SHUTDOWN:
-		out_adds(o, "* BYE The server is shutting down\r\n");
+		out_adds(o, "* BYE The server closes this session; log in again\r\n");
 		return FRAME_MORE;
 	case EVENT_SECURED: /* RFC 3501 6.2.1: what was known before is forgotten */
 		im->errors = 0;
