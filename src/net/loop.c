@@ -15,7 +15,9 @@ struct loop {
 	struct event wake_ev, time_ev;
 	int64_t time_set_ms;	      /* what time_ev is armed for; 0: not armed */
 	_Atomic(struct task *) posts; /* newest first */
+	_Atomic bool asleep;	      /* or about to be: whoever posts must wake it */
 	_Atomic bool stop;
+	struct task *ends; /* of this turn, newest first */
 	_Atomic bool has_thread;
 	_Atomic pthread_t thread;
 	int64_t now_ms;	     /* of this turn; 0: to be asked for */
@@ -43,12 +45,9 @@ bool loop_is_mine(const struct loop *l)
 
 static void on_wake(evutil_socket_t fd, short what, void *arg)
 {
-	uint64_t n;
-
+	(void)fd;
 	(void)what;
-	(void)arg;
-	while (read((int)fd, &n, sizeof(n)) < 0 && errno == EINTR)
-		;
+	(void)arg; /* edge-triggered: the count in it is of no use, and never read */
 }
 
 static void on_time(evutil_socket_t fd, short what, void *arg)
@@ -85,7 +84,8 @@ struct loop *loop_new(const struct clock *clock)
 	l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	if (!l->base || l->wake_fd < 0)
 		abort(); /* no descriptors at start: nothing could be served */
-	event_assign(&l->wake_ev, l->base, l->wake_fd, EV_READ | EV_PERSIST, on_wake, l);
+	event_assign(&l->wake_ev, l->base, l->wake_fd, EV_READ | EV_PERSIST | EV_ET,
+		     on_wake, l);
 	event_add(&l->wake_ev, NULL);
 	event_assign(&l->time_ev, l->base, -1, 0, on_time, l);
 	return l;
@@ -114,15 +114,28 @@ static bool run_posts(struct loop *l)
 	return any;
 }
 
+static bool run_ends(struct loop *l)
+{
+	struct task *t = l->ends, *next;
+	bool any = t != NULL;
+
+	l->ends = NULL;
+	for (; t; t = next) {
+		next = t->next;
+		t->fn(t);
+	}
+	return any;
+}
+
 void loop_free(struct loop *l)
 {
 	if (!l)
 		return;
-	while (run_posts(l))
+	while (run_posts(l) || run_ends(l))
 		;
 	if (l->attached_done)
 		l->attached_done(l->attached);
-	while (run_posts(l))
+	while (run_posts(l) || run_ends(l))
 		;
 	if (l->base) {
 		event_del(&l->wake_ev);
@@ -178,13 +191,19 @@ void loop_post(struct loop *l, struct task *t)
 	do
 		t->next = old;
 	while (!atomic_compare_exchange_weak_explicit(
-		&l->posts, &old, t, memory_order_release, memory_order_relaxed));
-	/* Whoever posts on the empty list wakes; the loop looks at the list itself before
-	 * it sleeps. */
-	if (!old && l->base &&
-	    atomic_load_explicit(&l->has_thread, memory_order_acquire) &&
-	    !loop_is_mine(l))
+		&l->posts, &old, t, memory_order_seq_cst, memory_order_relaxed));
+	/* The loop says that it is asleep before it looks at the list for the last time:
+	 * either it sees the post, or the poster sees that it sleeps. One poster wakes. */
+	if (l->base && atomic_load(&l->asleep) && !loop_is_mine(l) &&
+	    atomic_exchange(&l->asleep, false))
 		wake(l);
+}
+
+void loop_at_end(struct loop *l, struct task *t)
+{
+	assert(loop_is_mine(l));
+	t->next = l->ends;
+	l->ends = t;
 }
 
 /* --- timers: a binary heap -------------------------------------------------------- */
@@ -288,14 +307,20 @@ void loop_run(struct loop *l)
 	atomic_store(&l->thread, pthread_self());
 	atomic_store(&l->has_thread, true);
 	while (!atomic_load_explicit(&l->stop, memory_order_acquire)) {
-		bool busy = atomic_load_explicit(&l->posts, memory_order_relaxed) != NULL;
+		bool busy;
 
 		arm_time(l);
 		l->now_ms = 0; /* asked for again by the first callback that wants it */
+		atomic_store(&l->asleep, true);
+		busy = atomic_load(&l->posts) != NULL;
+		if (busy)
+			atomic_store(&l->asleep, false);
 		event_base_loop(l->base,
 				busy ? EVLOOP_ONCE | EVLOOP_NONBLOCK : EVLOOP_ONCE);
+		atomic_store(&l->asleep, false);
 		run_posts(l);
 		run_timers(l);
+		run_ends(l);
 	}
 	l->now_ms = 0;
 	atomic_store(&l->has_thread, false);
@@ -312,7 +337,8 @@ bool loop_step(struct loop *l)
 {
 	bool any = run_posts(l);
 
-	return run_timers(l) || any;
+	any |= run_timers(l);
+	return run_ends(l) || any;
 }
 
 int64_t loop_next_timer_us(struct loop *l)
@@ -347,9 +373,12 @@ static void watch_register(struct watch *w, int what)
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *w = arg;
+	struct watch_ev *e = w->ev;
 	int got = (what & EV_READ ? LOOP_READ : 0) | (what & EV_WRITE ? LOOP_WRITE : 0);
 
 	(void)fd;
+	/* Awake: what is posted from here on is found at the end of the turn. */
+	atomic_store_explicit(&e->l->asleep, false, memory_order_relaxed);
 	if (got & ~w->want)
 		watch_register(w, w->want);
 	if (got & w->want)

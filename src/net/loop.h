@@ -29,6 +29,9 @@ struct task { /* embedded by the poster; may be posted again once it has run */
 	struct task *next;
 };
 void loop_post(struct loop *l, struct task *t); /* one wake-up of the loop for many posts */
+/* The loop's own thread: once, at the end of this turn, when everything that was ready has been served. For what many
+ * callbacks of a turn do together. */
+void loop_at_end(struct loop *l, struct task *t);
 
 struct timer { /* embedded; zero it before first use */
 	void (*fn)(struct timer *t);

@@ -99,6 +99,8 @@ struct worker_loop {
 	bool running;
 	struct driver **by_slot; /* under the registry's lock */
 	uint32_t slots;
+	struct job *jobs, **jobs_end; /* job.c: of this turn, for the db pool */
+	struct task submit;
 };
 
 struct net_table;

@@ -40,13 +40,42 @@ static void run_back(struct task *t)
 	driver_ran(d);
 }
 
+/* --- submitting ------------------------------------------------------------------- */
+
+static void submit_jobs(struct task *t)
+{
+	struct worker_loop *wl = LOOP_FROM(struct worker_loop, submit, t);
+	struct job *first = wl->jobs;
+
+	wl->jobs = NULL;
+	pool_submit_list(wl->ctx->db, first);
+}
+
+/* All jobs of a turn go to the pool together when it ends: one lock, one wake-up, and
+ * the worker that wakes does not push the loop aside in the middle of its turn. */
+static void submit_db(struct driver *d, struct job *j)
+{
+	struct worker_loop *wl = d->wl;
+
+	j->next = NULL;
+	if (!wl->jobs) {
+		wl->jobs_end = &wl->jobs;
+		wl->submit.fn = submit_jobs;
+		loop_at_end(wl->loop, &wl->submit);
+	}
+	*wl->jobs_end = j;
+	wl->jobs_end = &j->next;
+}
+
 void driver_run_job(struct driver *d)
 {
 	d->job.run = run_job;
 	d->job.key = d->s->key;
 	d->back.fn = run_back;
-	pool_submit((d->mode & ~FRAME_PIPE) == FRAME_CRYPTO ? d->ctx->crypto : d->ctx->db,
-		    &d->job);
+	if ((d->mode & ~FRAME_PIPE) == FRAME_CRYPTO)
+		pool_submit(d->ctx->crypto, &d->job);
+	else
+		submit_db(d, &d->job);
 }
 
 static void fill_job(struct job *j)
@@ -70,7 +99,7 @@ void driver_fill_job(struct driver *d)
 	d->fill.run = fill_job;
 	d->fill.key = d->key;
 	d->fill_back.fn = fill_back;
-	pool_submit(d->ctx->db, &d->fill);
+	submit_db(d, &d->fill);
 }
 
 /* --- tickets ---------------------------------------------------------------------- */

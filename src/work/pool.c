@@ -21,7 +21,8 @@ enum { BUCKETS = 1024 };
 struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
-	unsigned threads, started, idle, cap; /* cap: workers one key may have */
+	unsigned threads, started, cap; /* cap: workers one key may have */
+	unsigned idle, waking; /* asleep; of those: told to wake up, and not yet here */
 	int nice;
 	bool ending;
 	char name[12];
@@ -123,9 +124,30 @@ static struct job *take(struct pool *p, struct lane **out)
 	return j;
 }
 
+/* Wake-ups cost more than small jobs, so there is one at a time: whoever comes and finds
+ * more than its own job wakes the next before it runs it. While a job may run and a worker
+ * sleeps, one is always on its way. True: signal `more` when the lock is given back (the
+ * one that wakes up would only find it taken). */
+static bool must_wake(struct pool *p)
+{
+	if (!p->ring || !p->idle || p->waking)
+		return false;
+	p->waking = 1;
+	return true;
+}
+
+static void unlock_and_wake(struct pool *p)
+{
+	bool wake = must_wake(p);
+
+	pthread_mutex_unlock(&p->lock);
+	if (wake)
+		pthread_cond_signal(&p->more);
+}
+
 static void run_one(struct pool *p, struct job *j, struct lane *l)
 {
-	pthread_mutex_unlock(&p->lock);
+	unlock_and_wake(p);
 	j->run(j); /* j may be gone afterwards */
 	pthread_mutex_lock(&p->lock);
 	l->running--;
@@ -154,6 +176,7 @@ static void *worker(void *arg)
 		p->idle++;
 		pthread_cond_wait(&p->more, &p->lock);
 		p->idle--;
+		p->waking = 0;
 	}
 	pthread_mutex_unlock(&p->lock);
 	return NULL;
@@ -194,12 +217,10 @@ struct pool *pool_new(const char *name, unsigned threads, size_t stack_bytes)
 	return pool_new_nice(name, threads, stack_bytes, 0);
 }
 
-void pool_submit(struct pool *p, struct job *j)
+static void lane_add(struct pool *p, struct job *j)
 {
-	struct lane *l;
+	struct lane *l = lane_get(p, j->key);
 
-	pthread_mutex_lock(&p->lock);
-	l = lane_get(p, j->key);
 	j->next = NULL;
 	if (l->tail)
 		l->tail->next = j;
@@ -207,9 +228,24 @@ void pool_submit(struct pool *p, struct job *j)
 		l->head = j;
 	l->tail = j;
 	lane_settle(p, l);
-	if (p->idle && p->ring)
-		pthread_cond_signal(&p->more);
-	pthread_mutex_unlock(&p->lock);
+}
+
+void pool_submit_list(struct pool *p, struct job *first)
+{
+	struct job *next;
+
+	pthread_mutex_lock(&p->lock);
+	for (; first; first = next) {
+		next = first->next;
+		lane_add(p, first);
+	}
+	unlock_and_wake(p);
+}
+
+void pool_submit(struct pool *p, struct job *j)
+{
+	j->next = NULL;
+	pool_submit_list(p, j);
 }
 
 bool pool_step(struct pool *p)

@@ -15,4 +15,5 @@ struct pool *pool_new(const char *name, unsigned threads, size_t stack_bytes); /
 struct pool *pool_new_nice(const char *name, unsigned threads, size_t stack_bytes, int nice);
 void pool_free(struct pool *p);              /* runs what is queued, then ends */
 void pool_submit(struct pool *p, struct job *j); /* any thread */
+void pool_submit_list(struct pool *p, struct job *first); /* the same for many, linked by next */
 bool pool_step(struct pool *p);              /* sim: runs one job; false when none */

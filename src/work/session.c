@@ -112,6 +112,11 @@ static void apply_step(struct driver *d)
 		d->again = true;
 		d->state = D_READY;
 		break;
+	case STEP_DB:
+		d->mode = (uint8_t)((d->mode & FRAME_PIPE) | FRAME_DB);
+		d->again = true;
+		d->state = D_READY;
+		break;
 	case STEP_TLS:
 		unit_done(d, D_TLS);
 		break;

@@ -30,6 +30,7 @@ enum step { /* what run() says */
 	STEP_COMMIT,      /* the answer is complete; send it when the ticket's commit is durable */
 	STEP_COMMIT_MORE, /* the same for a part of the answer; run() again at once */
 	STEP_WAIT,        /* parked (session_park); run() again when woken. What is in o goes out now */
+	STEP_DB,          /* nothing written yet: run() again on the db pool (with FRAME_HERE: it would have to read) */
 	STEP_TLS,         /* write the answer, then handshake; input that came in the clear closes the connection */
 	STEP_CLOSE        /* write the answer, then close */
 };

@@ -64,6 +64,43 @@ static void timers_fire_in_order_and_not_early(void **state)
 	loop_free(l);
 }
 
+struct noted {
+	struct task t;
+	struct loop *l;
+	char **to, name;
+	struct noted *end; /* asked for by this one */
+};
+
+static void on_note(struct task *t)
+{
+	struct noted *n = LOOP_FROM(struct noted, t, t);
+
+	*(*n->to)++ = n->name;
+	if (n->end)
+		loop_at_end(n->l, &n->end->t);
+}
+
+static void the_end_of_a_turn_comes_after_its_posts(void **state)
+{
+	struct clock clock;
+	struct loop *l;
+	char order[8] = "", *to = order;
+
+	(void)state;
+	clock_init_virtual(&clock, 1000);
+	l = loop_new_sim(&clock);
+	struct noted e = { { on_note, NULL }, l, &to, 'e', NULL };
+	struct noted a = { { on_note, NULL }, l, &to, 'a', &e };
+	struct noted b = { { on_note, NULL }, l, &to, 'b', NULL };
+
+	loop_post(l, &a.t);
+	loop_post(l, &b.t);
+	assert_true(loop_step(l));
+	assert_string_equal(order, "abe");
+	assert_false(loop_step(l)); /* once */
+	loop_free(l);
+}
+
 enum { POSTERS = 4, POSTS = 20000 };
 struct counted {
 	struct task t;
@@ -192,6 +229,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(timers_fire_in_order_and_not_early),
+		cmocka_unit_test(the_end_of_a_turn_comes_after_its_posts),
 		cmocka_unit_test(posts_from_many_threads_all_arrive_in_order),
 		cmocka_unit_test(a_watch_is_quiet_while_unwanted),
 	};

@@ -112,6 +112,31 @@ static void a_busy_key_leaves_a_worker_to_others(void **state)
 	assert_int_equal(busy.most, 3);
 }
 
+/* One wake-up is on its way at a time; still nobody sleeps while a job waits. */
+static void a_list_of_jobs_wakes_as_many_as_it_needs(void **state)
+{
+	struct pool *p = pool_new("test", 4, 64 << 10);
+	struct gate g;
+	struct item items[4];
+	int i, round;
+
+	(void)state;
+	for (round = 0; round < 200; round++) {
+		g = closed_gate;
+		for (i = 0; i < 4; i++)
+			items[i] = (struct item){
+				.j = { wait_at_gate, (uint32_t)i,
+				       i < 3 ? &items[i + 1].j : NULL },
+				.g = &g,
+			};
+		pool_submit_list(p, &items[0].j);
+		wait_until(&g, &g.inside, 4); /* hangs when one is left asleep */
+		open_gate(&g);
+		wait_until(&g, &g.done, 4);
+	}
+	pool_free(p);
+}
+
 static void a_pool_of_one_serves_every_key(void **state)
 {
 	struct gate g = closed_gate;
@@ -185,6 +210,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keys_take_turns_and_keep_their_order),
 		cmocka_unit_test(a_busy_key_leaves_a_worker_to_others),
+		cmocka_unit_test(a_list_of_jobs_wakes_as_many_as_it_needs),
 		cmocka_unit_test(a_pool_of_one_serves_every_key),
 		cmocka_unit_test(many_threads_may_submit),
 	};

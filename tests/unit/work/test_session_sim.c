@@ -70,8 +70,10 @@ static void commands_run_in_all_three_places(void **state)
 	expect(f->c, "= b\r\n");
 	say(f, "hash c\r\n");
 	expect(f->c, "= c\r\n");
-	say(f, "echo 1\r\nslow 2\r\nhash 3\r\necho 4\r\necho 5");
-	expect(f->c, "= 1\r\n= 2\r\n= 3\r\n= 4\r\n");
+	say(f, "memo d\r\n");
+	expect(f->c, "= d again\r\n");
+	say(f, "echo 1\r\nslow 2\r\nmemo 2\r\nhash 3\r\necho 4\r\necho 5");
+	expect(f->c, "= 1\r\n= 2\r\n= 2 again\r\n= 3\r\n= 4\r\n");
 	say(f, "\r\n");
 	expect(f->c, "= 5\r\n");
 	stop(f);

@@ -2,6 +2,7 @@
 /* toy.h — a line protocol that uses everything the driver offers, for its tests. One command a line:
  *
  *	echo X     = X              on the loop          slow X     = X       on the db pool
+ *	memo X     = X again        on the loop first, then on the db pool, by STEP_DB
  *	hash X     = X              on the crypto pool   big N      N bytes of 64-byte lines, by STEP_MORE
  *	blob N     N bytes          from a source        commit X   ok X, or no X when the commit fails (FRAME_PIPE)
  *	parts N    part 1…N, ok     by STEP_COMMIT_MORE  wait X     = X       parked first
@@ -36,7 +37,7 @@ struct toy_session {
 	uint64_t left, body, sum;
 	slice chunk;                /* of the body: stays where it is while run() reads it */
 	unsigned part;
-	bool parked, delayed, bye;
+	bool parked, delayed, bye, sent_on;
 };
 
 static inline void toy_init(struct toy *t)
@@ -161,7 +162,7 @@ static inline enum frame toy_frame(struct session *ss, slice in, size_t *used)
 	snprintf(s->arg, sizeof(s->arg), "%.*s", FMT(line));
 	s->left = UINT64_MAX;
 	s->part = 0;
-	s->parked = s->delayed = false;
+	s->parked = s->delayed = s->sent_on = false;
 	if (slice_eq(cmd, SL("slow")) || slice_eq(cmd, SL("big")) || slice_eq(cmd, SL("blob")) ||
 	    slice_eq(cmd, SL("parts")) || slice_eq(cmd, SL("wait")) || slice_eq(cmd, SL("login")) ||
 	    slice_eq(cmd, SL("read")))
@@ -249,6 +250,14 @@ static inline enum step toy_run(struct session *ss, struct out *o)
 		s->toy->parked[s->toy->n_parked++] = session_park(ss);
 		pthread_mutex_unlock(&s->toy->lock);
 		return STEP_WAIT;
+	}
+	if (slice_eq(cmd, SL("memo"))) {
+		if (!s->sent_on) {
+			s->sent_on = true;
+			return STEP_DB;
+		}
+		out_addf(o, "= %s again\r\n", s->arg);
+		return STEP_DONE;
 	}
 	if (slice_eq(cmd, SL("delay"))) {
 		slice_u64(slice_str(s->arg), 100000, &n);
