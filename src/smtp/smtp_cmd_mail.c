@@ -23,6 +23,16 @@ static enum smtp_act refuse_mail(struct smtp_session *ss, const struct smtp_cmd 
 	return SMTP_NEXT;
 }
 
+/* False: that cannot be said on the loop. */
+static bool may_send_as(struct smtp_session *ss, const struct smtp_cmd *c, bool *out)
+{
+	if (ss->unit.is_here)
+		return store_may_send_as_cached(ss->ctx->store, ss->account,
+						c->path.address, out);
+	*out = store_may_send_as(ss->ctx->store, ss->account, c->path.address);
+	return true;
+}
+
 static enum smtp_act run_mail(struct smtp_session *ss, struct smtp_cmd *c)
 {
 	struct smtp_txn *t = &ss->txn;
@@ -38,8 +48,10 @@ static enum smtp_act run_mail(struct smtp_session *ss, struct smtp_cmd *c)
 	    c->params.size > smtp_max_message(ss)) /* RFC 1870 6.1 */
 		return refuse_mail(ss, c, 552, "5.3.4", "Message size exceeds the limit");
 	/* RFC 6409 6.1; <> is for notifications (RFC 5321 4.5.5) */
-	if (ss->is_submission && !c->path.is_null &&
-	    !store_may_send_as(ss->ctx->store, ss->account, c->path.address))
+	bool may_send = true;
+	if (ss->is_submission && !c->path.is_null && !may_send_as(ss, c, &may_send))
+		return SMTP_DB;
+	if (!may_send)
 		return refuse_mail(ss, c, 553, "5.7.1",
 				   "Sender address not owned by the authenticated user");
 	smtp_txn_reset(ss);
@@ -54,7 +66,6 @@ static enum smtp_act run_mail(struct smtp_session *ss, struct smtp_cmd *c)
 const struct smtp_cmd_def smtp_cmd_mail = {
 	.name = S("MAIL"),
 	.states = SMTP_READY,
-	.flags = SMTP_CMD_SUBMIT_DB,
 	.sequence = "MAIL comes once, after EHLO",
 	.parse = parse_mail,
 	.run = run_mail,
@@ -140,7 +151,11 @@ static enum smtp_act run_rcpt(struct smtp_session *ss, struct smtp_cmd *c)
 	}
 	if (is_own_literal(ss, &c->path))
 		address = SL("Postmaster");
-	if (store_resolve(ss->ctx->store, address, &ss->s.arena, &r, &e) != ST_OK) {
+	if (ss->unit.is_here) {
+		if (!store_resolve_cached(ss->ctx->store, address, &ss->s.arena, &r))
+			return SMTP_DB;
+	} else if (store_resolve(ss->ctx->store, address, &ss->s.arena, &r, &e) !=
+		   ST_OK) {
 		log_rcpt(ss, c, e.text);
 		smtp_reply_err(ss, &e);
 		return SMTP_NEXT;
@@ -167,7 +182,6 @@ static enum smtp_act run_rcpt(struct smtp_session *ss, struct smtp_cmd *c)
 const struct smtp_cmd_def smtp_cmd_rcpt = {
 	.name = S("RCPT"),
 	.states = SMTP_MAIL | SMTP_RCPT,
-	.flags = SMTP_CMD_DB,
 	.sequence = "RCPT comes after MAIL and before the message",
 	.parse = parse_rcpt,
 	.run = run_rcpt,

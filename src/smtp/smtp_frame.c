@@ -24,14 +24,12 @@ static size_t line_max(const struct smtp_session *ss, slice in)
 		       : LIMIT_SMTP_LINE; /* RFC 4954 4, 5321 4.5.3.1.4 */
 }
 
-/* Who runs one command. */
+/* Who runs one command. MAIL and RCPT begin here, too: most addresses are remembered, and they say when one is not
+ * (SMTP_DB). */
 static enum frame where(const struct smtp_session *ss, const struct smtp_cmd_def *def)
 {
 	if ((def->flags & SMTP_CMD_CRYPTO) && ss->is_submission && ss->s.is_tls)
 		return FRAME_CRYPTO;
-	if ((def->flags & SMTP_CMD_DB) ||
-	    ((def->flags & SMTP_CMD_SUBMIT_DB) && ss->is_submission))
-		return FRAME_DB;
 	return FRAME_HERE;
 }
 
@@ -49,6 +47,7 @@ static enum frame close_group(struct smtp_session *ss, slice in, size_t *used,
 	ss->unit.kind = SMTP_UNIT_LINES;
 	ss->unit.in = slice_sub(in, 0, ss->framer.at);
 	ss->unit.next = 0;
+	ss->unit.is_here = (frame & ~FRAME_PIPE) == FRAME_HERE;
 	smtp_framer_consumed(&ss->framer, *used);
 	return frame;
 }

@@ -223,6 +223,10 @@ static enum step smtp_run(struct session *s, struct out *o)
 	}
 	if (act == SMTP_WAIT)
 		return STEP_WAIT; /* nothing written: it is all in held */
+	if (act == SMTP_DB) {
+		ss->unit.is_here = false;
+		return STEP_DB;
+	}
 	if (ss->held.n > 0)
 		out_buf(o, &ss->held);
 	switch (act) {
@@ -234,6 +238,7 @@ static enum step smtp_run(struct session *s, struct out *o)
 		return STEP_CLOSE;
 	case SMTP_NEXT:
 	case SMTP_WAIT:
+	case SMTP_DB:
 		break;
 	}
 	return STEP_DONE;

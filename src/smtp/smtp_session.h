@@ -62,6 +62,7 @@ struct smtp_unit {
 	slice in;               /* the unit's octets */
 	slice body;             /* text, chunk, or what stands behind the BDAT line that ends the group */
 	bool has_body, is_last;
+	bool is_here;           /* runs on the loop: nothing may be read */
 	const char *bye;        /* SMTP_UNIT_BYE: the 421 line */
 	const char *why;        /* and the log's word for it */
 	struct smtp_item item[SMTP_GROUP];
@@ -107,8 +108,6 @@ enum smtp_state { /* exactly one at a time: smtp_state() */
 };
 enum smtp_cmd_flags {
 	SMTP_CMD_ENDS = 1,      /* what follows can only be framed when it has run */
-	SMTP_CMD_DB = 2,        /* reads the store */
-	SMTP_CMD_SUBMIT_DB = 4, /* reads it on submission only */
 	SMTP_CMD_CRYPTO = 8,
 	SMTP_CMD_ALONE = 16,    /* waits until earlier messages are durable */
 	SMTP_CMD_JUNK = 32      /* counts against LIMIT_SMTP_JUNK */
@@ -118,6 +117,7 @@ enum smtp_act { /* what a command says */
 	SMTP_CLOSE,
 	SMTP_TLS,
 	SMTP_WAIT,   /* run it again when woken */
+	SMTP_DB,     /* run it again on the db pool: it has to read (unit.is_here) */
 	SMTP_COMMIT  /* answered, when the ticket's commit is durable */
 };
 struct smtp_cmd { /* a parsed command; borrows from the unit */

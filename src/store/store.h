@@ -52,6 +52,10 @@ struct store_recipient {
  * 5). Quoted local parts compare unquoted (RFC 5321 4.1.2). */
 enum status store_resolve(struct store *s, slice address, struct arena *a,
 			  struct store_recipient *out, struct err *e) MUST_USE;
+/* The same from what is remembered, for a thread that must not read: false when it is not known
+ * without a read. */
+bool store_resolve_cached(struct store *s, slice address, struct arena *a,
+			  struct store_recipient *out) MUST_USE;
 enum status store_domain_add(struct store *s, slice domain, struct err *e) MUST_USE;
 /* not while it has accounts or aliases */
 enum status store_domain_remove(struct store *s, slice domain, struct err *e) MUST_USE;
@@ -106,6 +110,8 @@ enum status store_alias_list(struct store *s, struct arena *a, struct store_alia
 			     size_t *out_n, struct err *e) MUST_USE;
 /* May this account send as this address (its own, or an alias that leads to it)? */
 bool store_may_send_as(struct store *s, uint32_t account, slice address);
+/* From what is remembered: false when it is not known without a read. */
+bool store_may_send_as_cached(struct store *s, uint32_t account, slice address, bool *out) MUST_USE;
 
 /* --- mailboxes ---------------------------------------------------------------------- */
 enum store_role {

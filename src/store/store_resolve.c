@@ -213,13 +213,40 @@ enum status store_resolve(struct store *s, slice address, struct arena *a,
 	return ST_OK;
 }
 
+bool store_resolve_cached(struct store *s, slice address, struct arena *a,
+			  struct store_recipient *out)
+{
+	struct address addr;
+	uint64_t gen = atomic_load(&s->directory_gen);
+
+	return address_fold(a, address, &addr) &&
+	       cache_find(s, address_join(a, &addr), gen, a, out);
+}
+
+static bool may_send(uint32_t account, slice address, const struct store_recipient *r)
+{
+	return account && slice_chr(address, '@', 0) < address.n &&
+	       r->what == STORE_LOCAL && r->account == account;
+}
+
 bool store_may_send_as(struct store *s, uint32_t account, slice address)
 {
 	AUTO_ARENA a = { 0 };
 	struct store_recipient r;
 
 	arena_init(&a);
-	return account && slice_chr(address, '@', 0) < address.n &&
-	       store_resolve(s, address, &a, &r, NULL) == ST_OK &&
-	       r.what == STORE_LOCAL && r.account == account;
+	return store_resolve(s, address, &a, &r, NULL) == ST_OK &&
+	       may_send(account, address, &r);
+}
+
+bool store_may_send_as_cached(struct store *s, uint32_t account, slice address, bool *out)
+{
+	AUTO_ARENA a = { 0 };
+	struct store_recipient r;
+
+	arena_init(&a);
+	if (!store_resolve_cached(s, address, &a, &r))
+		return false;
+	*out = may_send(account, address, &r);
+	return true;
 }

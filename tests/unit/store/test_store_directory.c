@@ -39,6 +39,28 @@ static void test_an_address_finds_its_account_in_any_case(void **state)
 	}
 }
 
+static void test_what_is_remembered_needs_no_read(void **state)
+{
+	struct bench *b = *state;
+	struct store_recipient r;
+	slice alice = SL("Alice@example.org");
+	bool may;
+
+	assert_false(store_resolve_cached(b->s, alice, &b->a, &r));
+	assert_false(store_may_send_as_cached(b->s, b->alice, alice, &may));
+	reaches(b, "alice@example.org", b->alice);
+	assert_true(store_resolve_cached(b->s, alice, &b->a, &r));
+	assert_int_equal(r.what, STORE_LOCAL);
+	assert_int_equal(r.account, b->alice);
+	assert_true(store_may_send_as_cached(b->s, b->alice, alice, &may));
+	assert_true(may);
+	assert_true(store_may_send_as_cached(b->s, b->alice + 1, alice, &may));
+	assert_false(may);
+	OK(store_domain_add(b->s, SL("another.example"), &e)); /* voids it all */
+	assert_false(store_resolve_cached(b->s, alice, &b->a, &r));
+	assert_false(store_resolve_cached(b->s, SL("@"), &b->a, &r));
+}
+
 static void test_unknown_users_and_domains_are_told_apart(void **state)
 {
 	struct bench *b = *state;
@@ -319,6 +341,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_an_address_finds_its_account_in_any_case),
+		TEST(test_what_is_remembered_needs_no_read),
 		TEST(test_unknown_users_and_domains_are_told_apart),
 		TEST(test_postmaster_and_abuse_reach_the_admin_until_somebody_has_the_name),
 		TEST(test_a_domain_is_found_by_both_its_spellings),
