@@ -11,6 +11,11 @@
 
 #define DISK_ASK_US 100000
 #define ROWS_SORTED 65536u /* larger batches are written as they come */
+/* A batch costs two syncs, however small it is. Behind one that several shared, the next may gather until so long
+ * after the last began, or until so many wait; whoever commits alone never waits. */
+#define PACE_US	  2000
+#define PACE_TXNS 32u
+#define NOBODY	  SIZE_MAX /* wake_at: the committer is awake */
 
 /* --- disk space -------------------------------------------------------------------------------------------- */
 enum status kv_disk_check(struct kv *kv, struct err *e)
@@ -108,9 +113,12 @@ void kv_commit(struct kv_txn *t, struct done *d)
 		kv_lock_move_epochs(kv, t); /* counters kept outside ran ahead of it */
 	kv_queue_add(&kv->queue, t);
 	kv_lock_release(kv, t);
-	if (kv->waiting)
-		pthread_cond_signal(&kv->work);
+	bool wake = ++kv->queued >= kv->wake_at;
+	if (wake)
+		kv->wake_at = NOBODY;
 	pthread_mutex_unlock(&kv->mu);
+	if (wake) /* not under the lock, which the committer takes first of all */
+		pthread_cond_signal(&kv->work);
 	if (kv->mode == KV_COMMIT_INLINE && !is_nested(kv))
 		kv_commit_run(kv, true);
 }
@@ -138,6 +146,7 @@ static bool take_batch(struct kv *kv)
 	kv->queue.first = t;
 	if (!t)
 		kv->queue.last = &kv->queue.first;
+	kv->queued -= b->n;
 	pthread_mutex_unlock(&kv->mu);
 	b->no++;
 	return b->n > 0;
@@ -435,6 +444,7 @@ static void fail_followers(struct kv *kv, const struct err *why)
 			kv_queue_add(&rest, t);
 			continue;
 		}
+		kv->queued--;
 		kv_txn_fail(t, kv->stopped ? why : &behind);
 		if (t->pending)
 			kv_lock_drop(kv, t);
@@ -573,21 +583,41 @@ void kv_pump(struct kv *kv)
 		kv_commit_run(kv, false);
 }
 
+/* Sleeps until n are queued, or until the time (mono), or until the store closes. mu held. */
+static void sleep_for(struct kv *kv, size_t n, int64_t until_us)
+{
+	struct timespec ts = { .tv_sec = until_us / 1000000,
+			       .tv_nsec = until_us % 1000000 * 1000 };
+	int r = 0;
+
+	while (kv->queued < n && !kv->closing && r == 0) {
+		kv->wake_at = n;
+		if (until_us == INT64_MAX)
+			pthread_cond_wait(&kv->work, &kv->mu);
+		else
+			r = pthread_cond_timedwait(&kv->work, &kv->mu, &ts);
+	}
+	kv->wake_at = NOBODY;
+}
+
 void *kv_commit_thread(void *arg)
 {
 	struct kv *kv = arg;
+	int64_t began = 0;
+	size_t last = 0; /* transactions of the last batch */
 
 	for (;;) {
 		pthread_mutex_lock(&kv->mu);
-		kv->waiting = true;
-		while (!kv->queue.first && !kv->closing)
-			pthread_cond_wait(&kv->work, &kv->mu);
-		kv->waiting = false;
+		sleep_for(kv, 1, INT64_MAX);
+		if (last > 1 && clock_mono_us(&kv->clock) < began + PACE_US)
+			sleep_for(kv, PACE_TXNS, began + PACE_US);
 		bool end = !kv->queue.first && kv->closing;
+		last = kv->queued;
 		pthread_mutex_unlock(&kv->mu);
 		if (end)
 			return NULL;
-		kv_commit_run(kv, true);
+		began = clock_mono_us(&kv->clock);
+		kv_commit_run(kv, false);
 	}
 }
 

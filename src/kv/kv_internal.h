@@ -229,12 +229,13 @@ struct kv {
 	size_t batch_bytes; /* KV_BATCH_BYTES; tests make it small */
 
 	pthread_mutex_t mu;
-	pthread_cond_t work; /* something queued, or closing */
+	pthread_cond_t work; /* wake_at are queued, or closing */
 	struct kv_lock *locks[KV_LOCK_BUCKETS], *free_locks;
 	struct kv_queue queue;
+	size_t queued, wake_at; /* in it; how many the committer sleeps for */
 	uint64_t seq;
 	uint64_t epoch_no;
-	bool waiting, closing;
+	bool closing;
 	struct err stop_why;
 	struct kv_txn *free_txns;
 	size_t n_free_txns;

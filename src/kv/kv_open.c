@@ -142,7 +142,12 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 	pthread_mutex_init(&kv->commit_mu, NULL);
 	pthread_mutex_init(&kv->scratch_mu, NULL);
 	pthread_mutex_init(&kv->blobs.mu, NULL);
-	pthread_cond_init(&kv->work, NULL);
+	pthread_condattr_t monotonic;
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&kv->work, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	kv->wake_at = SIZE_MAX; /* until the committer sleeps */
 	clock_init_real(&kv->clock);
 	random_bytes(&kv->hash_key, sizeof(kv->hash_key));
 	kv->blobs.rows = mem_array(KV_BLOB_CACHE, sizeof(*kv->blobs.rows));
