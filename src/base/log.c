@@ -2,7 +2,6 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include <errno.h>
-#include <inttypes.h>
 
 /* The only state of the process in base/: how much is logged, and where. */
 static _Atomic int log_level = LOG_LEVEL_INFO;
@@ -76,6 +75,19 @@ static size_t plain_at(slice s, size_t at)
 	return at - start;
 }
 
+/* Most values are words of ASCII. */
+static bool is_word(slice s)
+{
+	bool ok = s.n > 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+
+		ok &= c > ' ' && c < 0x7f && c != '=' && c != '"' && c != '\\';
+	}
+	return ok;
+}
+
 static bool needs_quotes(slice s)
 {
 	for (size_t at = 0; at < s.n;) {
@@ -90,10 +102,10 @@ static bool needs_quotes(slice s)
 
 static void put_value(struct log_line *l, slice s)
 {
+	if (l->cut || (is_word(s) && put(l, s.p, s.n)))
+		return;
 	bool quoted = needs_quotes(s);
 
-	if (l->cut)
-		return;
 	if (quoted)
 		put(l, "\"", 1);
 	for (size_t at = 0; at < s.n;) {
@@ -131,10 +143,32 @@ static const char *level_name(enum log_level level)
 	return (unsigned)level < 4 ? names[level] : "error";
 }
 
+static void put_digits(char *p, int n, int v)
+{
+	while (n-- > 0) {
+		p[n] = (char)('0' + v % 10);
+		v /= 10;
+	}
+}
+
+static void put_time(struct log_line *l, int64_t us)
+{
+	struct civil c = civil_from_unix(us / 1000000, 0);
+	char stamp[] = "time=0000-00-00T00:00:00.000Z";
+
+	put_digits(stamp + 5, 4, c.year);
+	put_digits(stamp + 10, 2, c.month);
+	put_digits(stamp + 13, 2, c.day);
+	put_digits(stamp + 16, 2, c.hour);
+	put_digits(stamp + 19, 2, c.minute);
+	put_digits(stamp + 22, 2, c.second);
+	put_digits(stamp + 25, 3, (int)(us / 1000 % 1000));
+	put(l, stamp, sizeof(stamp) - 1);
+}
+
 void log_begin(struct log_line *l, enum log_level level, const char *event)
 {
 	struct clock real;
-	char stamp[40];
 
 	l->level = level;
 	l->on = log_on(level);
@@ -143,12 +177,7 @@ void log_begin(struct log_line *l, enum log_level level, const char *event)
 	if (!l->on)
 		return;
 	clock_init_real(&real);
-	int64_t us = clock_now_us(&real);
-	struct civil c = civil_from_unix(us / 1000000, 0);
-
-	snprintf(stamp, sizeof(stamp), "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year,
-		 c.month, c.day, c.hour, c.minute, c.second, (int)(us / 1000 % 1000));
-	log_cstr(l, "time", stamp);
+	put_time(l, clock_now_us(&real));
 	log_cstr(l, "level", level_name(level));
 	log_cstr(l, "event", event);
 }
@@ -168,12 +197,17 @@ void log_cstr(struct log_line *l, const char *key, const char *value)
 
 void log_int(struct log_line *l, const char *key, int64_t value)
 {
-	char text[24];
+	uint64_t v = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+	char text[20]; /* -9223372036854775808 */
+	size_t at = sizeof(text);
 
-	if (!l->on)
-		return;
-	snprintf(text, sizeof(text), "%" PRId64, value);
-	log_cstr(l, key, text);
+	do {
+		text[--at] = (char)('0' + v % 10);
+		v /= 10;
+	} while (v);
+	if (value < 0)
+		text[--at] = '-';
+	log_str(l, key, slice_make(text + at, sizeof(text) - at));
 }
 
 void log_err(struct log_line *l, const struct err *e)

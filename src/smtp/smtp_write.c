@@ -41,12 +41,27 @@ const char *smtp_with(bool is_esmtp, bool is_tls, bool is_auth, bool is_utf8)
 	return is_esmtp || is_utf8 ? names[is_utf8][is_tls + 2 * is_auth] : "SMTP";
 }
 
+static void put_digits(char *p, int n, int v)
+{
+	while (n-- > 0) {
+		p[n] = (char)('0' + v % 10);
+		v /= 10;
+	}
+}
+
 /* date-time of RFC 5322 3.3, always +0000 */
 static void write_date(struct buf *b, int64_t s)
 {
 	struct civil c = civil_from_unix(s, 0);
-	buf_addf(b, "%s, %02d %s %04d %02d:%02d:%02d +0000", civil_days[c.weekday], c.day,
-		 civil_months[c.month - 1], c.year, c.hour, c.minute, c.second);
+	char text[] = "Day, 00 Mon 0000 00:00:00 +0000"; /* once a message: no printf */
+	memcpy(text, civil_days[c.weekday], 3);
+	put_digits(text + 5, 2, c.day);
+	memcpy(text + 8, civil_months[c.month - 1], 3);
+	put_digits(text + 12, 4, c.year);
+	put_digits(text + 17, 2, c.hour);
+	put_digits(text + 20, 2, c.minute);
+	put_digits(text + 23, 2, c.second);
+	buf_add(b, slice_make(text, sizeof text - 1));
 }
 
 /* Time-stamp-line = "Received:" FWS Stamp <CRLF>

@@ -64,18 +64,26 @@ void intake_free(struct intake *in)
 }
 
 /* --- sink --------------------------------------------------------------------------- */
-static bool has_8bit(slice s)
+/* One pass for both: all octets or'ed, and for each NUL the top bit of w - 1 & ~w (exact
+ * for the lowest, which is all that counts). */
+static void look_at(struct intake *in, slice s)
 {
-	uint64_t all = 0, word;
+	uint64_t all = 0, zero = 0, w;
 	size_t i = 0;
 
 	for (; i + 8 <= s.n; i += 8) {
-		memcpy(&word, s.p + i, 8);
-		all |= word;
+		memcpy(&w, s.p + i, 8);
+		all |= w;
+		zero |= (w - 0x0101010101010101u) & ~w;
 	}
-	for (; i < s.n; i++)
+	for (; i < s.n; i++) {
 		all |= (unsigned char)s.p[i];
-	return all & 0x8080808080808080u;
+		zero |= s.p[i] ? 0 : 0x80;
+	}
+	if (all & 0x8080808080808080u)
+		in->info.has_8bit = true;
+	if (zero & 0x8080808080808080u)
+		in->info.had_nul = true;
 }
 
 static void sink(struct intake *in, slice s)
@@ -95,10 +103,7 @@ static void sink(struct intake *in, slice s)
 			      (unsigned long long)in->max);
 		return;
 	}
-	if (!in->info.has_8bit)
-		in->info.has_8bit = has_8bit(s);
-	if (!in->info.had_nul)
-		in->info.had_nul = memchr(s.p, 0, s.n) != NULL;
+	look_at(in, s);
 	mime_parser_feed(in->parser, s);
 	if (kv_upload_write(in->body, s, &in->failed) != ST_OK &&
 	    in->failed.code == ERR_NONE)
@@ -201,11 +206,31 @@ static void repair_line_end(struct intake *in)
 	strip(in, crlf);
 }
 
+enum { BLOCK = 64 }; /* fixed, so that the compiler makes vectors of it */
+
+/* Each CR stands before a LF, and each LF behind a CR, here and at both ends. */
+static bool is_clean(slice s)
+{
+	unsigned char bad = s.p[0] == '\n' || s.p[s.n - 1] == '\r';
+	size_t i = 0;
+
+	for (; i + BLOCK < s.n; i += BLOCK)
+		for (size_t k = 0; k < BLOCK; k++)
+			bad |= (s.p[i + k] == '\r') ^ (s.p[i + k + 1] == '\n');
+	for (; i + 1 < s.n; i++)
+		bad |= (s.p[i] == '\r') ^ (s.p[i + 1] == '\n');
+	return !bad;
+}
+
 static void repair(struct intake *in, slice s)
 {
 	size_t start = 0, at = 0, lf = 0;
 	bool know_lf = false;
 
+	if (!in->cr && is_clean(s)) { /* nearly always */
+		strip(in, s);
+		return;
+	}
 	if (in->cr && s.n) {
 		in->cr = false;
 		if (s.p[0] == '\n') {
