@@ -2,7 +2,8 @@
 /* kv.h — the ordered key-value store and blob log under everything (docs/adr/0002-store.md).
  *
  * One committer thread takes every waiting transaction, appends their bodies to the segment log, syncs it, writes
- * one batch of rows with one sync, and only then tells each of them. Three kinds of read:
+ * one batch of rows with one sync, and only then tells each of them. When several shared the last batch it lets
+ * the next gather for a moment (kv_commit.c, PACE_US): two syncs cost more than a message. Three kinds of read:
  *   - with a transaction: sees its own writes, then the *overlay* (transactions queued before it on the same lock
  *     ids and not yet durable), then the engine;
  *   - with t == NULL: the engine alone, durable state only, so that nobody sees what could still vanish.

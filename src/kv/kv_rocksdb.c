@@ -278,6 +278,8 @@ static void tune(struct rocks *r, size_t cache_bytes)
 	rocksdb_options_set_create_if_missing(o, 1);
 	rocksdb_options_set_max_background_jobs(o, 2);
 	rocksdb_options_set_max_open_files(o, 512);
+	/* Compaction reads tables from end to end: not block by block. */
+	rocksdb_options_compaction_readahead_size(o, 1u << 20);
 	/* One writer, already batched. */
 	rocksdb_options_set_allow_concurrent_memtable_write(o, 0);
 	rocksdb_options_set_enable_write_thread_adaptive_yield(o, 0);

@@ -10,7 +10,10 @@
 #include <fcntl.h>
 #include <lz4.h>
 
-#define TRY_LZ4_FROM   128u
+#define TRY_LZ4_FROM 128u
+/* lz4's acceleration. 2: half of a message in base64 costs 8.5 us instead of 14 for 10 KB, at the same size; plain
+ * text becomes 4 % larger. */
+#define LZ4_HASTE      2
 #define UPLOAD_EXTENTS 3600u /* 900 MiB: its row must stay below LIMIT_VALUE */
 _Static_assert(UPLOAD_EXTENTS * 20u + 64u <= LIMIT_VALUE, "the row of extents fits");
 _Static_assert((uint64_t)UPLOAD_EXTENTS *KV_CHUNK >= LIMIT_MESSAGE, "a message fits");
@@ -177,8 +180,8 @@ static bool finish_chunk(struct kv_upload *u)
 	}
 	if (body.n >= TRY_LZ4_FROM) {
 		packed = kv_scratch_take(u->kv);
-		int n = LZ4_compress_default(body.p, packed, (int)body.n,
-					     (int)(body.n - body.n / 16));
+		int n = LZ4_compress_fast(body.p, packed, (int)body.n,
+					  (int)(body.n - body.n / 16), LZ4_HASTE);
 		if (n > 0) {
 			body = slice_make(packed, (size_t)n);
 			rec.flags = KV_REC_LZ4;
