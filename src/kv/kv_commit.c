@@ -13,7 +13,7 @@
 #define ROWS_SORTED 65536u /* larger batches are written as they come */
 /* A batch costs two syncs, however small it is. Behind one that several shared, the next may gather until so long
  * after the last began, or until so many wait; whoever commits alone never waits. */
-#define PACE_US	  2000
+#define PACE_US	  1000
 #define PACE_TXNS 32u
 #define NOBODY	  SIZE_MAX /* wake_at: the committer is awake */
 
