@@ -75,12 +75,12 @@ define UNITDIR
 $(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(1)/test_*.c)): $(O)/tests/unit/$(1)/%: $(O)/tests/unit/$(1)/%.o $(call libs_of,$(1)) $$(patsubst %.c,$(O)/%.o,$$(wildcard tests/support/*.c))
 	$$(CC) $$(LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group $$(LDLIBS) -lcmocka
 unit-$(1): $(patsubst %.c,$(O)/%,$(wildcard tests/unit/$(1)/test_*.c))
-	tools/run-tests $$^
+	TEST_JOBS=$$$$(nproc) tools/run-tests $$^
 endef
 $(foreach d,$(notdir $(wildcard tests/unit/*)),$(eval $(call UNITDIR,$(d))))
 ## make unit                unit tests of every folder (unit-mime: of one)
 unit: $(UNIT)
-	tools/run-tests $^
+	TEST_JOBS=$$(nproc) tools/run-tests $^
 
 # --- fuzzing: tests/fuzz/fuzz_FOLDER_WHAT.c links what FOLDER may; its corpus is in corpus/FOLDER_WHAT
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -103,7 +103,7 @@ fuzz:
 		-artifact_prefix=$(BUILD)/fuzz/ $(BUILD)/fuzz/corpus/$(FUZZ) tests/fuzz/corpus/$(FUZZ)
 ## make fuzz-replay         every corpus once, and all its prefixes (MODE=asan)
 fuzz-replay: $(FUZZERS)
-	tools/run-tests $^
+	TEST_JOBS=$$(nproc) tools/run-tests $^
 
 ## make cov                 line coverage of unit tests, dialogues and the command's tests, by folder
 cov:
