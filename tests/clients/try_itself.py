@@ -20,6 +20,12 @@ with tempfile.TemporaryDirectory(prefix="facteur-try-") as d:
     for word in (f"port {base + 993}", f"port {base + 995}", f"port {base + 465}", "alice@try.example", "ca.pem", "swaks",
                  "curl", "mutt"):
         assert word in text, (word, text)
+    # a second one on the same directory says so, and does not print ports on which nothing listens
+    again = subprocess.run([os.path.join(ROOT, "try"), "--dir", d, "--base", str(free_base()), "--" + MODE],
+                           capture_output=True, text=True, timeout=300)
+    assert again.returncode == 1 and again.stdout == "" and "is running on" in again.stderr, again
+    usage = subprocess.run([os.path.join(ROOT, "try"), "--help"], capture_output=True, text=True, timeout=60)
+    assert usage.returncode == 0 and "--base PORT" in usage.stdout, usage
     os.killpg(p.pid, signal.SIGINT)  # what a terminal does
     assert p.wait(30) == 0, p.returncode
     with Server(directory=d, base=base) as s:
