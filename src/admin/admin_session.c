@@ -44,7 +44,15 @@ static json_t *kick(const struct admin_ctx *ctx, const json_t *args,
 	(void)options;
 	if (!has_server(ctx, e))
 		return NULL;
-	size_t n = worker_kick(ctx->workers, admin_arg(args, 0), 0);
+	AUTO_ARENA a;
+	arena_init(&a);
+	struct store_account acct = { 0 };
+	struct err absent = { 0 };
+	/* However its address is written; what is no account may be a session. */
+	if (store_account_get(ctx->store, admin_arg(args, 0), &a, &acct, &absent) !=
+	    ST_OK)
+		acct.id = 0;
+	size_t n = worker_kick(ctx->workers, admin_arg(args, 0), acct.id);
 	if (n == 0) {
 		err_set(e, ERR_NO_ACCOUNT,
 			"no session of that user, and no session with that id");

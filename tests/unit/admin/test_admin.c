@@ -538,6 +538,8 @@ static void sessions_are_listed_and_closed(void **state)
 	struct world *w = *state;
 	struct worker_options wo = { .clock = &w->clock };
 	char id[32], words[64];
+	good(w, "domain add a.example", NULL);
+	good(w, "user add ann@a.example", NULL); /* account 1, whose sessions these are */
 	w->ctx.workers = worker_new(&wo);
 	worker_connect_sim(w->ctx.workers, &held_service, NULL, false, &peer);
 	worker_connect_sim(w->ctx.workers, &held_service, NULL, false, &peer);
@@ -558,7 +560,7 @@ static void sessions_are_listed_and_closed(void **state)
 	assert_int_equal(json_array_size(good(w, "who", NULL)), 1);
 	bad(w, "kick bob@a.example", NULL, "no-account");
 	assert_int_equal(json_integer_value(json_object_get(
-				 good(w, "kick ann@a.example", NULL), "closed")),
+				 good(w, "kick Ann@A.Example", NULL), "closed")),
 			 1);
 	while (worker_step(w->ctx.workers))
 		;
