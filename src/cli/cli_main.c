@@ -186,8 +186,9 @@ static int run_verb(const struct parsed *p, const struct admin_verb *v,
 				      : p->password ? "--password"
 						    : NULL;
 	if (n_args != (is_import(v) ? 1 : v->n_args)) {
-		fprintf(stderr, "usage: facteur %s%s%s %s\n", v->noun,
-			v->verb[0] ? " " : "", v->verb, usage_of(v));
+		fprintf(stderr, "usage: facteur %s%s%s%s%s\n", v->noun,
+			v->verb[0] ? " " : "", v->verb, usage_of(v)[0] ? " " : "",
+			usage_of(v));
 		return EX_USAGE;
 	}
 	if (password_option != NULL && !takes_password(v)) {

@@ -67,6 +67,7 @@ static size_t distance(const char *a, const char *b)
 	return row[nb];
 }
 
+/* NULL when none is near: a guess that shares nothing with the word misleads. */
 static const char *nearest_key(const cfg_t *cfg, const char *word)
 {
 	const char *best = NULL;
@@ -80,7 +81,7 @@ static const char *nearest_key(const cfg_t *cfg, const char *word)
 			best = o->name;
 		}
 	}
-	return best;
+	return best_d <= strlen(word) / 2 ? best : NULL;
 }
 
 static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
@@ -103,7 +104,8 @@ static void on_error(cfg_t *cfg, const char *fmt, va_list ap)
 	else if (near != NULL)
 		fprintf(stderr, "no such option '%s'; did you mean '%s'?\n", word, near);
 	else
-		fprintf(stderr, "no such option '%s'\n", word);
+		fprintf(stderr, "no such option '%s'; facteur.conf(5) has them all\n",
+			word);
 }
 
 /* --- checks of values: libconfuse calls them at the line of the value --- */

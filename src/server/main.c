@@ -42,8 +42,15 @@ static bool take_option(struct config_flags *f, slice name, const char *value)
 	else if (slice_eq(name, SL("--listen")))
 		f->listen = value;
 	else
-		return slice_eq(name, SL("--base")) && take_base(f, value);
+		return take_base(f, value);
 	return true;
+}
+
+static bool is_option(slice name)
+{
+	return slice_eq(name, SL("--config")) || slice_eq(name, SL("--data")) ||
+	       slice_eq(name, SL("--hostname")) || slice_eq(name, SL("--listen")) ||
+	       slice_eq(name, SL("--base"));
 }
 
 static int serve_main(int argc, char **argv)
@@ -59,12 +66,14 @@ static int serve_main(int argc, char **argv)
 		}
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			return serve_usage(stdout, EX_OK);
-		if (argv[i][name.n] != '=')
+		bool known = is_option(name);
+		if (known && argv[i][name.n] != '=')
 			value = i + 1 < argc ? argv[++i] : NULL;
-		if (value == NULL || !take_option(&f, name, value)) {
-			fprintf(stderr, "facteur: %.*s: %s\n", FMT(name),
-				value == NULL ? "needs a value"
-					      : "not known here, or not with this value");
+		if (!known || value == NULL || !take_option(&f, name, value)) {
+			fprintf(stderr, "facteur: serve: %.*s: %s\n", FMT(name),
+				!known		? "not known here"
+				: value == NULL ? "needs a value"
+						: "expected a port up to 64540");
 			return serve_usage(stderr, EX_USAGE);
 		}
 	}

@@ -171,6 +171,8 @@ static void faults_are_told_with_their_line(void **state)
 		{ "listen smtp {\n adress = {\"::\"}\n}\n",
 		  ":2: ", "did you mean 'address'?" },
 		{ "certificate \"a\" { kee = b }\n", ":1: ", "did you mean 'key'?" },
+		{ "domain = example.org\n",
+		  ":1: ", "no such option 'domain'; facteur.conf(5) has them all" },
 		{ "\nworkers = 0\n", ":2: ", "workers = 0: expected 1 to 256" },
 		{ "workers = 257\n", ":1: ", "expected 1 to 256" },
 		{ "workers = many\n", ":1: ", "workers" },
