@@ -306,6 +306,19 @@ static void log_event(const struct server *s, const char *event)
 	log_end(&l);
 }
 
+/* The committer may still be on its way out of a callback that posted to a loop: a commit of our own comes
+ * behind all of them, so the loops can go after it. */
+static void wait_for_committer(struct server *s)
+{
+	const uint32_t directory = 0;
+	struct store_txn *t;
+	struct err e = { 0 };
+
+	if (store_begin(s->store, &directory, 1, NULL, &t, &e) != ST_OK ||
+	    store_commit_wait(t, &e) != ST_OK)
+		log_failed("server.stop", &e);
+}
+
 static void close_all(struct server *s)
 {
 	control_close(s->control);
@@ -313,6 +326,7 @@ static void close_all(struct server *s)
 		listener_close(s->listeners[i]);
 	if (s->workers != NULL) {
 		worker_stop(s->workers, LIMIT_SHUTDOWN_TIME);
+		wait_for_committer(s);
 		worker_free(s->workers);
 	}
 	auth_free(s->auth);
