@@ -39,7 +39,7 @@ LDLIBS += -ljemalloc
 endif
 
 # Folders in link order: a folder may use those behind it.
-LIBS := cli server admin smtp imap pop3 auth store mime work net kv base
+LIBS := cli server admin backup transfer smtp imap pop3 auth store mime work net kv base
 LIB_A := $(foreach l,$(LIBS),$(O)/lib/$(l).a)
 SRC := $(wildcard src/*/*.c)
 OBJ := $(SRC:%.c=$(O)/%.o)

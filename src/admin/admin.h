@@ -9,10 +9,15 @@
  *	request  {"noun": "user", "verb": "add", "args": ["ann@example.org"],
  *	          "options": {"password": "…"}}
  *	reply    {"ok": true, "result": …}
- *	         {"ok": false, "code": "exists", "error": "…"} */
+ *	         {"ok": false, "code": "exists", "error": "…"}
+ *
+ * A stream verb (backup, export, import, check) answers {"ok": true, "result": {"stream": true}} and a newline, and
+ * from then on both sides speak frames (transfer/frame.h) on the same descriptor until one hangs up. Without a server
+ * the command makes a socket pair and runs the verb on a thread of its own, so that it always speaks frames. */
 #include "base/slice.h"
 #include "base/status.h"
 #include <jansson.h>
+#include <stdatomic.h>
 
 struct store;
 struct auth;
@@ -28,13 +33,17 @@ struct admin_verb {
 	const char *noun, *verb; /* verb "" for `who` and `kick` */
 	const char *args;        /* usage: "ADDRESS TARGET"; their number is checked */
 	unsigned n_args;
-	const char *options;     /* option names the verb takes, blank-separated */
+	const char *options;     /* options the verb takes, blank-separated: "repair" (a switch), "as=" (a value) */
 	const char *columns;     /* of the table printed for lists; NULL: one object */
 	const char *help;
 	bool needs_server;       /* asks about the running server, not about the store */
 	/* Returns the result (new reference), or NULL with *e filled. */
 	json_t *(*run)(const struct admin_ctx *ctx, const json_t *args,
 		       const json_t *options, struct err *e);
+	/* Stream verbs, instead of run: the whole conversation behind the first line. fd stays the caller's. An error
+	 * is told the peer as its last frame. *stop becomes true when the server shuts down. */
+	enum status (*serve)(const struct admin_ctx *ctx, const json_t *args,
+			     const json_t *options, int fd, const _Atomic bool *stop, struct err *e);
 };
 extern const struct admin_verb *const admin_verbs[]; /* NULL at the end */
 

@@ -24,6 +24,7 @@
 struct kv;
 struct kv_txn;
 struct kv_upload;
+struct kv_snapshot;
 
 enum kv_engine_kind { KV_ROCKSDB, KV_MEMORY };
 enum kv_commit_mode {
@@ -36,6 +37,8 @@ struct kv_options {
 	enum kv_commit_mode mode;
 	const char *dir;        /* made when absent (0700); ignored by the memory engine */
 	bool read_only_probe;   /* fail with ST_NOT_FOUND instead of making a new store */
+	bool read_only;         /* nothing is written: a backup. kv_begin answers ERR_DENIED */
+	bool salvage;           /* facteur check --repair: goes on behind damage of the log, and says so */
 	uint64_t reserve_bytes; /* free disk below which commits are refused with ERR_DISK_FULL */
 	size_t cache_bytes;     /* block cache; 0: 64 MiB */
 };
@@ -95,6 +98,50 @@ void kv_txn_blob(struct kv_txn *t, struct kv_upload *u);
 enum status kv_blob_read(struct kv *kv, const struct blob_id *id, uint64_t off, void *dst, size_t n,
 			 struct err *e) MUST_USE;
 enum status kv_blob_size(struct kv *kv, const struct blob_id *id, uint64_t *out, struct err *e) MUST_USE;
+
+/* Reference rows are the caller's, and their keys are KV_REFERENCE, the hash, and what tells the users apart. Whoever
+ * deletes one says so in the same transaction: the collector then looks whether another is left. */
+#define KV_REFERENCE 'r'
+void kv_blob_unref(struct kv_txn *t, const struct blob_id *id);
+/* Reads every chunk: checksums, and the hash of the whole. ST_OK, ST_NOT_FOUND, ST_IO + ERR_CORRUPT. */
+enum status kv_blob_verify(struct kv *kv, const struct blob_id *id, struct err *e) MUST_USE;
+/* The next body whose transaction brings this hash is stored anew: what the row names is damaged. */
+void kv_blob_mark_damaged(struct kv_txn *t, const struct blob_id *id);
+
+/* --- collector ------------------------------------------------------------------------------------------------
+ * Bodies without a reference are dropped, segments that are mostly dead are emptied (live bodies move through the
+ * committer, zstd) and their files used again. In KV_COMMIT_THREAD mode the store's keeper thread does it by itself
+ * with bounded I/O; kv_collect is one whole pass now (tests, offline tools). */
+struct kv_collected {
+	uint64_t blobs_dropped, bytes_dropped, blobs_moved, bytes_moved, segments_freed;
+};
+enum status kv_collect(struct kv *kv, struct kv_collected *out, struct err *e) MUST_USE;
+
+/* --- snapshots ------------------------------------------------------------------------------------------------
+ * The state between two batches: rows as an engine checkpoint in rows_dir (same file system as the store, must not
+ * exist, its parent must; the caller removes it), bodies as segments, of which the first .bytes octets belong to it.
+ * They stay as they are until kv_snapshot_free. A copy of FORMAT, of rows_dir as meta/ and of the segments as
+ * bodies/%08x.seg is a store. Blocking; not on a loop. */
+struct kv_snapshot_file {
+	uint32_t segment;
+	uint64_t bytes;
+};
+enum status kv_snapshot_new(struct kv *kv, const char *rows_dir, struct kv_snapshot **out, struct err *e) MUST_USE;
+size_t kv_snapshot_files(const struct kv_snapshot *s, const struct kv_snapshot_file **out);
+void kv_snapshot_free(struct kv_snapshot *s);
+
+/* --- check ------------------------------------------------------------------------------------------------
+ * Walks what belongs to kv: log records, rows of extents, each chunk's checksum, bodies without a reference and
+ * references without a body, collector's counts. found() is told each fault, once; repair mends what follows from
+ * the rest (counts, rows of segments) and marks damaged bodies. Reads go on beside it. */
+enum kv_fault { KV_FAULT_LOG, KV_FAULT_EXTENTS, KV_FAULT_BODY, KV_FAULT_NO_BODY, KV_FAULT_ORPHAN, KV_FAULT_COUNT };
+struct kv_check_options {
+	bool repair, bodies; /* bodies: read them all, not the rows alone */
+	void (*found)(void *ctx, enum kv_fault what, const struct blob_id *id, const char *text);
+	void (*progress)(void *ctx, uint64_t done, uint64_t all); /* octets of bodies */
+	void *ctx;
+};
+enum status kv_check(struct kv *kv, const struct kv_check_options *opt, struct err *e) MUST_USE;
 
 struct kv_stat {
 	uint64_t batches, txns, syncs, bytes_log, bytes_rows, blobs_new, blobs_known, rows_put;
