@@ -1,6 +1,7 @@
 #include "base/io.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -306,4 +307,134 @@ enum status io_write_file(const char *path, slice data, mode_t mode, struct err 
 	if (st != ST_OK && fd >= 0)
 		unlink(tmp);
 	return st;
+}
+
+/* --- directories and whole files ------------------------------------------------------ */
+enum status io_stat_path(const char *path, struct io_stat *out, struct err *e)
+{
+	struct stat st;
+
+	if (!door(IO_STAT) || lstat(path, &st) != 0)
+		return fail(e, errno, "stat", path);
+	*out = (struct io_stat){
+		.kind = S_ISREG(st.st_mode)   ? IO_KIND_FILE
+			: S_ISDIR(st.st_mode) ? IO_KIND_DIR
+					      : IO_KIND_OTHER,
+		.size = (uint64_t)st.st_size,
+		.inode = st.st_ino,
+		.links = st.st_nlink,
+		.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+		.mode = st.st_mode & 07777,
+		.uid = st.st_uid,
+		.gid = st.st_gid,
+	};
+	return ST_OK;
+}
+
+enum status io_list_dir(const char *dir, bool (*fn)(void *ctx, const char *name), void *ctx,
+			struct err *e)
+{
+	int fd;
+	enum status st = io_open(dir, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+
+	if (st != ST_OK)
+		return st;
+	DIR *d = fdopendir(fd);
+
+	if (!d) {
+		st = fail(e, errno, "list", dir);
+		close(fd);
+		return st;
+	}
+	for (;;) {
+		errno = 0;
+		struct dirent *at = door(IO_READ) ? readdir(d) : NULL;
+
+		if (!at) {
+			st = errno ? fail(e, errno, "list", dir) : ST_OK;
+			break;
+		}
+		if (strcmp(at->d_name, ".") == 0 || strcmp(at->d_name, "..") == 0)
+			continue;
+		if (!fn(ctx, at->d_name))
+			break;
+	}
+	closedir(d);
+	return st;
+}
+
+enum status io_link(const char *from, const char *to, struct err *e)
+{
+	if (door(IO_LINK) && link(from, to) == 0)
+		return ST_OK;
+	switch (errno) {
+	case EPERM:
+	case EOPNOTSUPP:
+	case ENOSYS:
+	case EXDEV:
+	case EMLINK:
+		return err_set(e, ERR_CANNOT, "link %s: %s", to, strerrordesc_np(errno));
+	default:
+		return fail(e, errno, "link", to);
+	}
+}
+
+enum status io_remove_dir(const char *path, struct err *e)
+{
+	if (!door(IO_UNLINK) || rmdir(path) != 0)
+		return fail(e, errno, "remove", path);
+	return ST_OK;
+}
+
+#define TREE_DEPTH 32
+
+struct tree {
+	const char *dir;
+	int depth;
+	enum status st;
+	struct err *e;
+};
+
+static enum status remove_below(const char *path, int depth, struct err *e);
+
+static bool remove_entry(void *ctx, const char *name)
+{
+	struct tree *t = ctx;
+	char path[PATH_MAX];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", t->dir, name) >= sizeof(path))
+		t->st = fail(t->e, ENAMETOOLONG, "remove", t->dir);
+	else
+		t->st = remove_below(path, t->depth + 1, t->e);
+	return t->st == ST_OK;
+}
+
+static enum status remove_below(const char *path, int depth, struct err *e)
+{
+	struct io_stat s;
+	struct tree t = { .dir = path, .depth = depth, .e = e };
+	enum status st = io_stat_path(path, &s, e);
+
+	if (st != ST_OK)
+		return st;
+	if (s.kind != IO_KIND_DIR)
+		return io_unlink(path, e);
+	if (depth > TREE_DEPTH)
+		return fail(e, ELOOP, "remove", path);
+	st = io_list_dir(path, remove_entry, &t, e);
+	if (st == ST_OK)
+		st = t.st;
+	return st == ST_OK ? io_remove_dir(path, e) : st;
+}
+
+enum status io_remove_tree(const char *path, struct err *e)
+{
+	enum status st = remove_below(path, 0, e);
+
+	return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+void io_forget(int fd)
+{
+	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }

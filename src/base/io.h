@@ -22,7 +22,8 @@ enum io_op {
 	IO_RENAME,
 	IO_UNLINK,
 	IO_TRUNCATE,
-	IO_STAT
+	IO_STAT,
+	IO_LINK
 };
 void io_set_fault(int (*fn)(void *ctx, enum io_op op), void *ctx);
 
@@ -52,3 +53,29 @@ enum status io_read_file(const char *path, size_t max, struct buf *out,
 /* Writes path.tmp, syncs, renames, syncs the directory: old or new, never half. */
 enum status io_write_file(const char *path, slice data, mode_t mode,
 			  struct err *e) MUST_USE;
+
+/* --- directories and whole files: backups, snapshots ---------------------------------- */
+enum io_kind { IO_KIND_FILE, IO_KIND_DIR, IO_KIND_OTHER };
+struct io_stat {
+	enum io_kind kind;
+	uint64_t size, inode, links;
+	int64_t mtime_ns;
+	mode_t mode; /* permissions alone */
+	uid_t uid;
+	gid_t gid;
+};
+/* Of the name itself: a symbolic link is IO_KIND_OTHER. */
+enum status io_stat_path(const char *path, struct io_stat *out, struct err *e) MUST_USE;
+/* Names but . and .., in no order; fn answers false to stop, which is no error. */
+enum status io_list_dir(const char *dir, bool (*fn)(void *ctx, const char *name), void *ctx,
+			struct err *e) MUST_USE;
+/* A second name for a file; no sync. ST_INVALID + ERR_CANNOT where the file system has
+ * no such thing, or to has no more room for links: copy instead. */
+enum status io_link(const char *from, const char *to, struct err *e) MUST_USE;
+enum status io_remove_dir(const char *path, struct err *e) MUST_USE; /* empty; no sync */
+/* A directory and all below it; ST_OK when there is none. Links are removed, never
+ * followed. */
+enum status io_remove_tree(const char *path, struct err *e) MUST_USE;
+/* Clean pages of the file leave the cache, so that the next read asks the device. Sync
+ * first. A hint: nothing fails. */
+void io_forget(int fd);

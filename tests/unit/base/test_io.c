@@ -300,6 +300,47 @@ static void long_vectors_are_completed(void **state)
 	mem_free(back);
 }
 
+static bool count_names(void *ctx, const char *name)
+{
+	assert_true(name[0] != '.');
+	++*(int *)ctx;
+	return true;
+}
+
+static void a_tree_is_listed_linked_and_removed(void **state)
+{
+	(void)state;
+	struct err e;
+	struct io_stat one, two;
+	char f[600], g[600];
+	int n = 0;
+
+	assert_int_equal(io_mkdir(in_dir("d"), 0700, &e), ST_OK);
+	assert_int_equal(io_mkdir(in_dir("d/below"), 0700, &e), ST_OK);
+	assert_int_equal(io_write_file(in_dir("d/f"), SL("x"), 0600, &e), ST_OK);
+	snprintf(f, sizeof(f), "%s", in_dir("d/f"));
+	snprintf(g, sizeof(g), "%s", in_dir("d/below/g"));
+	assert_int_equal(io_link(f, g, &e), ST_OK);
+	assert_int_equal(io_link(f, g, &e), ST_EXISTS);
+	assert_int_equal(io_stat_path(f, &one, &e), ST_OK);
+	assert_int_equal(io_stat_path(g, &two, &e), ST_OK);
+	assert_true(one.inode == two.inode && one.links == 2 && one.kind == IO_KIND_FILE);
+	assert_int_equal(symlink(dir, in_dir("d/out")), 0);
+	assert_int_equal(io_stat_path(in_dir("d/out"), &one, &e), ST_OK);
+	assert_int_equal(one.kind, IO_KIND_OTHER);
+	assert_int_equal(io_list_dir(in_dir("d"), count_names, &n, &e), ST_OK);
+	assert_int_equal(n, 3);
+	inject(IO_LINK, 1, EXDEV);
+	assert_int_equal(io_link(f, g, &e), err_status(ERR_CANNOT));
+	inject(IO_UNLINK, 2, EIO);
+	assert_int_equal(io_remove_tree(in_dir("d"), &e), ST_IO);
+	io_set_fault(NULL, NULL);
+	assert_int_equal(io_remove_tree(in_dir("d"), &e), ST_OK);
+	assert_int_equal(io_remove_tree(in_dir("d"), &e), ST_OK);
+	assert_int_equal(io_stat_path(in_dir("d"), &one, &e), ST_NOT_FOUND);
+	assert_int_equal(access(dir, F_OK), 0); /* the link was not followed */
+}
+
 #define IN_DIR(fn) cmocka_unit_test_setup_teardown(fn, make_dir, remove_dir)
 
 int main(void)
@@ -315,6 +356,7 @@ int main(void)
 		IN_DIR(a_write_that_fails_anywhere_leaves_old_or_new),
 		IN_DIR(renaming_syncs_the_directory),
 		IN_DIR(long_vectors_are_completed),
+		IN_DIR(a_tree_is_listed_linked_and_removed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
