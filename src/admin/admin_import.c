@@ -116,7 +116,7 @@ const struct admin_verb admin_user_import = {
 	.noun = "user",
 	.verb = "import",
 	.args = "",
-	.options = "lines",
+	.options = "@lines",
 	.run = import,
 	.help = "make accounts from a file in Dovecot's passwd-file form (- is stdin)",
 };

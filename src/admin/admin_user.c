@@ -177,7 +177,7 @@ const struct admin_verb admin_user_add = {
 	.verb = "add",
 	.args = "ADDRESS",
 	.n_args = 1,
-	.options = "password",
+	.options = "password=WORD :generate",
 	.run = add,
 	.help = "make an account; its domain must exist",
 };
@@ -186,7 +186,7 @@ const struct admin_verb admin_user_passwd = {
 	.verb = "passwd",
 	.args = "ADDRESS",
 	.n_args = 1,
-	.options = "password",
+	.options = "password=WORD :generate",
 	.run = passwd,
 	.help = "set a new password and end the account's sessions",
 };

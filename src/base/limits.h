@@ -85,3 +85,16 @@
 #define LIMIT_TRACE              (32u << 10) /* trace lines in front of one message */
 #define LIMIT_CHANGE_LOG         50000       /* transactions an account's change log goes back */
 #define LIMIT_ACCOUNTS           10000000
+
+/* administration */
+#define LIMIT_FRAME              (1u << 20)  /* octets of one frame of a stream verb */
+#define LIMIT_FRAME_HELD         (4u << 20)  /* said by the peer while it takes nothing */
+#define LIMIT_CONTROL_THREADS    8
+#define LIMIT_CONTROL_STREAMS    6           /* of them; two always answer who */
+#define LIMIT_CONTROL_REQUEST    (16u << 20)
+
+/* backup */
+#define LIMIT_BACKUP_MANIFEST    (256u << 20)
+#define LIMIT_BACKUP_SECRETS     (64u << 20) /* what lies beside the store, together */
+#define LIMIT_BACKUPS            10000       /* in one directory */
+#define LIMIT_PASSPHRASE         1024

@@ -166,3 +166,25 @@ bool slice_u32(slice s, uint32_t *out)
 	*out = (uint32_t)v;
 	return true;
 }
+
+#define WORD_MAX 64
+
+size_t slice_distance(slice a, slice b)
+{
+	size_t row[WORD_MAX];
+	if (a.n >= WORD_MAX || b.n >= WORD_MAX - 1)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= b.n; j++)
+		row[j] = j;
+	for (size_t i = 0; i < a.n; i++) {
+		size_t diagonal = row[0];
+		row[0] = i + 1;
+		for (size_t j = 0; j < b.n; j++) {
+			size_t best = diagonal + (a.p[i] != b.p[j]);
+			diagonal = row[j + 1];
+			best = best < diagonal + 1 ? best : diagonal + 1;
+			row[j + 1] = best < row[j] + 1 ? best : row[j] + 1;
+		}
+	}
+	return row[b.n];
+}

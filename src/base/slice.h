@@ -79,3 +79,5 @@ slice slice_cut(slice *s, char sep);
 /* All of s as a decimal number ≤ max, no sign, no blanks. False leaves *out alone. */
 bool slice_u64(slice s, uint64_t max, uint64_t *out);
 bool slice_u32(slice s, uint32_t *out);
+/* Levenshtein distance of two short words, for "did you mean"; SIZE_MAX: too long to say. */
+size_t slice_distance(slice a, slice b);

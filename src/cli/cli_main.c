@@ -7,21 +7,65 @@
 #define HELP_COLUMN 44
 
 /* `user import FILE`: the file is read here, the verb takes its lines. */
-static bool is_import(const struct admin_verb *v)
+static int user_import(const struct cli_call *call)
 {
-	return strcmp(v->noun, "user") == 0 && strcmp(v->verb, "import") == 0;
+	return cli_import(call->cli, call->args[0]);
+}
+
+/* Verbs with a client side of their own. args, when set, stand for the verb's. */
+static const struct client {
+	const char *noun, *verb;
+	int (*run)(const struct cli_call *call);
+	const char *args;
+} clients[] = {
+	{ "user", "import", user_import, "FILE" },
+};
+
+static const struct client *client_of(const struct admin_verb *v)
+{
+	for (size_t i = 0; i < sizeof(clients) / sizeof(clients[0]); i++)
+		if (strcmp(clients[i].noun, v->noun) == 0 &&
+		    strcmp(clients[i].verb, v->verb) == 0)
+			return &clients[i];
+	return NULL;
 }
 
 static const char *usage_of(const struct admin_verb *v)
 {
-	return is_import(v) ? "FILE" : v->args;
+	const struct client *cl = client_of(v);
+	return cl != NULL && cl->args != NULL ? cl->args : v->args;
+}
+
+static int put_option(FILE *f, const struct admin_option *o)
+{
+	int n = fprintf(f, " [--%.*s", FMT(o->name));
+	if (o->takes_value)
+		n += fprintf(f, " %.*s", FMT(o->value.n > 0 ? o->value : SL("VALUE")));
+	return n + fprintf(f, "]");
+}
+
+/* "user add ADDRESS [--password WORD]"; how long it is. */
+static int usage_line(FILE *f, const struct admin_verb *v)
+{
+	slice rest = slice_str(v->options);
+	struct admin_option o;
+	int n = fprintf(f, "%s%s%s%s%s", v->noun, v->verb[0] ? " " : "", v->verb,
+			usage_of(v)[0] ? " " : "", usage_of(v));
+	while (admin_option_next(&rest, &o))
+		if (!o.is_internal)
+			n += put_option(f, &o);
+	return n;
 }
 
 static void help_line(FILE *f, const struct admin_verb *v)
 {
-	int n = fprintf(f, "  %s%s%s %s", v->noun, v->verb[0] ? " " : "", v->verb,
-			usage_of(v));
-	fprintf(f, "%*s%s\n", n < HELP_COLUMN ? HELP_COLUMN - n : 1, "", v->help);
+	fputs("  ", f);
+	int n = usage_line(f, v) + 2;
+	if (n + 1 > HELP_COLUMN) {
+		fputc('\n', f);
+		n = 0;
+	}
+	fprintf(f, "%*s%s\n", HELP_COLUMN - n, "", v->help);
 }
 
 /* All commands, or those of one noun; how many. */
@@ -39,26 +83,43 @@ static size_t help_lines(FILE *f, const char *noun)
 
 static void usage(FILE *f)
 {
-	fputs("usage: facteur [--data DIR] [--json] COMMAND\n\n"
+	fputs("usage: facteur [--data DIR] [--json] [--quiet] COMMAND\n\n"
 	      "  serve [--config FILE]                     run the mail system (serve --help)\n",
 	      f);
 	help_lines(f, NULL);
 	fputs("  version                                   what this program is\n\n"
 	      "--data DIR is where the system keeps everything (or $FACTEUR_DATA, or " FACTEUR_DEFAULT_DATA
 	      ").\n"
+	      "--json prints results as JSON, --quiet leaves out how far a long command is.\n"
 	      "user add and passwd ask for the password, or read it as one line from a pipe;\n"
 	      "--generate makes one and prints it, --password WORD takes it from the command\n"
 	      "line (where other users of the machine can see it).\n",
 	      f);
 }
 
+#define WORDS_MAX 24
+
 struct parsed {
 	struct cli cli;
-	const char *words[8];
+	const char *words[WORDS_MAX];
 	size_t n_words;
-	const char *password;
-	bool generate, help, version;
+	struct cli_call call; /* the options so far */
+	bool help, version;
 };
+
+/* The verb that the words so far name, and how many of them are its name. */
+static const struct admin_verb *verb_of(const struct parsed *p, size_t *out_n)
+{
+	const char *noun = p->n_words > 0 ? p->words[0] : "",
+		   *verb = p->n_words > 1 ? p->words[1] : "";
+	const struct admin_verb *v = admin_find(slice_str(noun), SL(""));
+	*out_n = 1;
+	if (v == NULL && p->n_words > 1) {
+		v = admin_find(slice_str(noun), slice_str(verb));
+		*out_n = 2;
+	}
+	return v;
+}
 
 /* The value of "--name value" or "--name=value"; moves *i. NULL: it is not this option.
  * *bad: it is, and has no value. */
@@ -82,23 +143,19 @@ static bool take_option(struct parsed *p, int argc, char **argv, int *i)
 {
 	const char *a = argv[*i], *v;
 	bool bad = false;
+	size_t n;
 	if (strcmp(a, "--json") == 0)
 		p->cli.json = true;
-	else if (strcmp(a, "--generate") == 0)
-		p->generate = true;
+	else if (strcmp(a, "--quiet") == 0 || strcmp(a, "-q") == 0)
+		p->cli.quiet = true;
 	else if (strcmp(a, "--help") == 0 || strcmp(a, "-h") == 0)
 		p->help = true;
 	else if (strcmp(a, "--version") == 0)
 		p->version = true;
 	else if ((v = option_value(argc, argv, i, "--data", &bad)) != NULL)
 		p->cli.data = v;
-	else if ((v = option_value(argc, argv, i, "--password", &bad)) != NULL)
-		p->password = v;
-	else {
-		fprintf(stderr,
-			"facteur: unknown option %s (facteur --help lists them)\n", a);
-		return false;
-	}
+	else
+		return cli_option_take(&p->call, verb_of(p, &n), argc, argv, i);
 	if (bad || p->cli.data[0] == '\0') {
 		fprintf(stderr, "facteur: %s needs a value\n", a);
 		return false;
@@ -128,92 +185,87 @@ static bool parse(int argc, char **argv, struct parsed *p)
 
 static bool takes_password(const struct admin_verb *v)
 {
-	return v->options != NULL && strcmp(v->options, "password") == 0;
+	slice rest = slice_str(v->options);
+	struct admin_option o;
+	while (admin_option_next(&rest, &o))
+		if (slice_eq(o.name, SL("password")))
+			return true;
+	return false;
 }
 
-/* Options of the request; NULL, and told, when a password is wanted and none came. */
-static json_t *make_options(const struct admin_verb *v, const struct parsed *p,
-			    const char *address)
+/* Adds the password that was not on the command line; false, and told, when a password is
+ * wanted and none came. */
+static bool ask_password(const struct cli_call *call, json_t *request)
 {
 	char typed[LIMIT_PASSWORD + 2];
-	const char *given = p->password;
-	if (!takes_password(v) || p->generate)
-		return json_object();
-	if (given == NULL && cli_read_password(address, typed, sizeof(typed)))
-		given = typed;
-	json_t *word = given != NULL ? json_string(given) : NULL;
-	explicit_bzero(typed, sizeof(typed));
-	if (word != NULL)
-		return json_pack("{s:o}", "password", word);
-	fputs(given ? "facteur: the password must be UTF-8\n"
-		    : "facteur: no password given (a line on stdin, --generate, or --password WORD)\n",
-	      stderr);
-	return NULL;
-}
-
-/* The words as a JSON array; NULL, and told, when one is not UTF-8. */
-static json_t *make_args(const char *const *args, size_t n)
-{
-	json_t *list = json_array();
-	for (size_t i = 0; i < n; i++) {
-		json_t *s = json_string(args[i]);
-		if (s == NULL) {
-			fputs("facteur: arguments must be UTF-8\n", stderr);
-			json_decref(list);
-			return NULL;
-		}
-		json_array_append_new(list, s);
+	bool ok;
+	if (!takes_password(call->verb) || cli_option(call, "generate") != NULL ||
+	    cli_option(call, "password") != NULL)
+		return true;
+	if (!cli_read_password(call->args[0], typed, sizeof(typed))) {
+		fputs("facteur: no password given (a line on stdin, --generate, or --password WORD)\n",
+		      stderr);
+		return false;
 	}
-	return list;
+	ok = json_object_set_new(json_object_get(request, "options"), "password",
+				 json_string(typed)) == 0;
+	explicit_bzero(typed, sizeof(typed));
+	if (!ok)
+		fputs("facteur: the password must be UTF-8\n", stderr);
+	return ok;
 }
 
-static int ask_and_print(const struct parsed *p, const struct admin_verb *v,
-			 const json_t *request)
+static int ask_and_print(const struct cli_call *call)
 {
 	struct err e = { 0 };
-	json_t *reply = cli_ask(&p->cli, request, &e);
-	int rc = cli_check_reply(&p->cli, reply, &e);
+	json_t *request = cli_request(call);
+	if (request == NULL || !ask_password(call, request)) {
+		json_decref(request);
+		return EX_USAGE;
+	}
+	json_t *reply = cli_ask(call->cli, request, &e);
+	int rc = cli_check_reply(call->cli, reply, &e);
 	if (rc == EX_OK)
-		cli_print(&p->cli, json_object_get(reply, "result"), v->columns);
+		cli_print(call->cli, json_object_get(reply, "result"),
+			  call->verb->columns);
 	json_decref(reply);
+	json_decref(request);
 	return rc;
 }
 
-static int run_verb(const struct parsed *p, const struct admin_verb *v,
-		    const char *const *args, size_t n_args)
+static int usage_of_verb(FILE *f, const struct admin_verb *v, int rc)
 {
-	const char *password_option = p->generate   ? "--generate"
-				      : p->password ? "--password"
-						    : NULL;
-	if (n_args != (is_import(v) ? 1 : v->n_args)) {
-		fprintf(stderr, "usage: facteur %s%s%s%s%s\n", v->noun,
-			v->verb[0] ? " " : "", v->verb, usage_of(v)[0] ? " " : "",
-			usage_of(v));
-		return EX_USAGE;
-	}
-	if (password_option != NULL && !takes_password(v)) {
-		fprintf(stderr, "facteur: %s %s takes no %s\n", v->noun, v->verb,
-			password_option);
-		return EX_USAGE;
-	}
-	if (p->generate && p->password != NULL) {
+	fputs("usage: facteur ", f);
+	usage_line(f, v);
+	fputc('\n', f);
+	if (rc == EX_OK)
+		fprintf(f, "%s\n", v->help);
+	return rc;
+}
+
+static int run_verb(const struct parsed *p, const struct admin_verb *v, size_t n_name)
+{
+	const struct client *cl = client_of(v);
+	struct cli_call call = p->call;
+	size_t min = v->n_args, max = admin_args_max(v);
+	call.cli = &p->cli;
+	call.verb = v;
+	call.args = p->words + n_name;
+	call.n_args = p->n_words - n_name;
+	if (p->help)
+		return usage_of_verb(stdout, v, EX_OK);
+	if (cl != NULL && cl->args != NULL)
+		min = max = 1;
+	if (call.n_args < min || call.n_args > max)
+		return usage_of_verb(stderr, v, EX_USAGE);
+	if (cli_option(&call, "generate") != NULL &&
+	    cli_option(&call, "password") != NULL) {
 		fputs("facteur: --generate and --password exclude each other\n", stderr);
 		return EX_USAGE;
 	}
-	if (is_import(v))
-		return cli_import(&p->cli, args[0]);
-	json_t *list = make_args(args, n_args);
-	json_t *options = list != NULL ? make_options(v, p, n_args > 0 ? args[0] : "")
-				       : NULL;
-	if (options == NULL) {
-		json_decref(list);
-		return EX_USAGE;
-	}
-	json_t *request = json_pack("{s:s, s:s, s:o, s:o}", "noun", v->noun, "verb",
-				    v->verb, "args", list, "options", options);
-	int rc = ask_and_print(p, v, request);
-	json_decref(request);
-	return rc;
+	if (cl != NULL)
+		return cl->run(&call);
+	return v->serve != NULL ? cli_stream_run(&call) : ask_and_print(&call);
 }
 
 static int unknown(const char *noun, const char *verb)
@@ -229,6 +281,10 @@ static int run(const struct parsed *p)
 {
 	const char *noun = p->n_words > 0 ? p->words[0] : "",
 		   *verb = p->n_words > 1 ? p->words[1] : "";
+	size_t n_name;
+	const struct admin_verb *v = verb_of(p, &n_name);
+	if (v != NULL)
+		return run_verb(p, v, n_name);
 	if (p->help || strcmp(noun, "help") == 0) {
 		usage(stdout);
 		return EX_OK;
@@ -241,12 +297,6 @@ static int run(const struct parsed *p)
 		usage(stderr);
 		return EX_USAGE;
 	}
-	const struct admin_verb *v = admin_find(slice_str(noun), SL(""));
-	if (v != NULL)
-		return run_verb(p, v, p->words + 1, p->n_words - 1);
-	v = admin_find(slice_str(noun), slice_str(verb));
-	if (v != NULL)
-		return run_verb(p, v, p->words + 2, p->n_words - 2);
 	return unknown(noun, verb);
 }
 

@@ -19,6 +19,14 @@ static void add_clean(struct buf *out, slice s)
 	}
 }
 
+void cli_put_clean(FILE *f, slice s)
+{
+	AUTO_BUF b;
+	buf_init(&b, 4 * s.n + 4);
+	add_clean(&b, s);
+	fprintf(f, "%.*s", FMT(buf_slice(&b)));
+}
+
 static void value_text(const json_t *v, struct buf *out)
 {
 	buf_reset(out);

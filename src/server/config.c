@@ -12,7 +12,6 @@
 #define MAX_MESSAGE_LOW	 65536L
 #define MAX_MESSAGE_HIGH (1L << 30)
 #define WORKERS_HIGH	 256
-#define WORD_MAX	 64
 #define FILE_MAX	 (1u << 20)
 /* libconfuse takes a file that ends inside a section or a comment. So this key is put
  * behind the last line: if it is not seen at the top level, something has swallowed
@@ -46,36 +45,15 @@ static char *copy(const char *s)
 
 /* --- faults: each with its file and line --- */
 
-/* Levenshtein distance of two short words. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[WORD_MAX], nb = strlen(b);
-	if (strlen(a) >= WORD_MAX || nb >= WORD_MAX - 1)
-		return WORD_MAX;
-	for (size_t j = 0; j <= nb; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i] != '\0'; i++) {
-		size_t diagonal = row[0];
-		row[0] = i + 1;
-		for (size_t j = 0; j < nb; j++) {
-			size_t best = diagonal + (a[i] != b[j]);
-			diagonal = row[j + 1];
-			best = best < diagonal + 1 ? best : diagonal + 1;
-			row[j + 1] = best < row[j] + 1 ? best : row[j] + 1;
-		}
-	}
-	return row[nb];
-}
-
 /* NULL when none is near: a guess that shares nothing with the word misleads. */
 static const char *nearest_key(const cfg_t *cfg, const char *word)
 {
 	const char *best = NULL;
-	size_t best_d = WORD_MAX;
+	size_t best_d = SIZE_MAX;
 	for (const cfg_opt_t *o = cfg->opts; o != NULL && o->name != NULL; o++) {
 		if (strcmp(o->name, END_KEY) == 0)
 			continue;
-		size_t d = distance(word, o->name);
+		size_t d = slice_distance(slice_str(word), slice_str(o->name));
 		if (d < best_d) {
 			best_d = d;
 			best = o->name;

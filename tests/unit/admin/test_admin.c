@@ -151,12 +151,12 @@ static void every_verb_is_found_and_has_help(void **state)
 		const struct admin_verb *v = admin_verbs[n];
 		unsigned words = 0;
 		assert_ptr_equal(admin_find(slice_str(v->noun), slice_str(v->verb)), v);
-		assert_true(v->help[0] != '\0' && v->run != NULL);
-		for (slice rest = slice_str(v->args); rest.n > 0; words++)
-			slice_cut(&rest, ' ');
+		assert_true(v->help[0] != '\0' && (v->run != NULL) != (v->serve != NULL));
+		for (slice rest = slice_str(v->args); rest.n > 0;)
+			words += !slice_starts(slice_cut(&rest, ' '), SL("["));
 		assert_int_equal(words, v->n_args);
 	}
-	assert_int_equal(n, 18);
+	assert_true(n >= 18);
 	assert_null(admin_find(SL("user"), SL("")));
 	assert_null(admin_find(SL(""), SL("")));
 	assert_null(admin_find(SL("who"), SL("add")));

@@ -3,6 +3,7 @@
 #include "auth/auth.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "kv/kv.h"
 #include "store/store.h"
@@ -136,6 +137,19 @@ static void who_hangs_up_disturbs_nobody(void **state)
 	json_decref(r);
 }
 
+static void who_says_nothing_keeps_nobody_waiting(void **state)
+{
+	struct world *w = *state;
+	int silent[LIMIT_CONTROL_THREADS - 1];
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+		silent[i] = dial(w);
+	json_t *r = ask(w, "{\"noun\":\"domain\",\"verb\":\"list\",\"args\":[]}\n", 1000);
+	assert_true(json_is_true(json_object_get(r, "ok")));
+	json_decref(r);
+	for (size_t i = 0; i < sizeof(silent) / sizeof(silent[0]); i++)
+		close(silent[i]);
+}
+
 static void the_socket_is_the_owners_alone(void **state)
 {
 	struct world *w = *state;
@@ -180,6 +194,7 @@ int main(void)
 		TEST(a_request_is_answered_whatever_its_pieces),
 		TEST(junk_is_answered),
 		TEST(who_hangs_up_disturbs_nobody),
+		TEST(who_says_nothing_keeps_nobody_waiting),
 		TEST(the_socket_is_the_owners_alone),
 		TEST(a_left_over_is_replaced),
 		TEST(a_path_that_cannot_be_is_told),
