@@ -15,7 +15,9 @@ struct ssl_ctx_st *wire_tls_new(void)
 {
 	SSL_CTX *c = SSL_CTX_new(TLS_client_method());
 	SSL_CTX_set_verify(c, SSL_VERIFY_NONE, NULL);
-	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS);
+	SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+				    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+	SSL_CTX_set_read_ahead(c, 1); /* a record in one read */
 	return c;
 }
 
