@@ -1,0 +1,180 @@
+"""box.py — where the crash kit's server lives: its data directory (plain, on an ext4 in a file, on a tmpfs), its process.
+
+Ext4 and Tmpfs need root and loop devices; their absence raises Skip, which the test prints."""
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "clients"))
+from harness import FACTEUR, ROOT, Skip, free_base, need  # noqa: E402, F401
+
+EXT4_IOC_SHUTDOWN = 0x8004587D
+NOLOGFLUSH = 2
+# MD5-CRYPT of "secret": a login must not cost a cycle its time (what verifiers cost is another test's business).
+SECRET, VERIFIER = "secret", "$1$kit$IGM9NJkHtCoyJSF9BinwV0"
+
+
+class Box:
+    """A directory with data/ in it and a server on it."""
+
+    def __init__(self, accounts, domain="kit.example", config=""):
+        self.work = tempfile.mkdtemp(prefix="facteur-crash-", dir=os.environ.get("CRASH_DIR"))
+        self.place = os.path.join(self.work, "place")
+        os.mkdir(self.place)
+        self.process = None
+        self.base = free_base()
+        self.config = config
+        self.users = [f"{a}@{domain}" for a in accounts]
+        self.domain = domain
+        self.log_path = os.path.join(self.work, "log")
+        self.mount()
+
+    def mount(self):
+        pass
+
+    def unmount(self):
+        pass
+
+    def make(self):
+        """The store and its accounts."""
+        self.cli("domain", "add", self.domain)
+        path = os.path.join(self.work, "passwd")
+        with open(path, "w", encoding="ascii") as f:
+            f.writelines(f"{u}:{{MD5-CRYPT}}{VERIFIER}\n" for u in self.users)
+        self.cli("user", "import", path)
+        return self
+
+    @property
+    def data(self):
+        return os.path.join(self.place, "data")
+
+    def cli(self, *args, check=True):
+        p = subprocess.run([FACTEUR, "--data", self.data, "--json", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                           timeout=120, check=False)
+        if check and p.returncode != 0:
+            raise AssertionError(f"facteur {args}: {p.returncode} {p.stderr.decode()}")
+        return p
+
+    def start(self, env=None, seconds=60):
+        """Runs the server until it answers; what it says on standard error goes to work/log."""
+        conf = []
+        if self.config:
+            path = os.path.join(self.work, "facteur.conf")
+            with open(path, "w", encoding="ascii") as f:
+                f.write(self.config)
+            conf = ["--config", path]
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen([FACTEUR, "serve", *conf, "--data", self.data, "--listen", "127.0.0.1", "--base",
+                                             str(self.base), "--hostname", "localhost"], stderr=log, stdin=subprocess.DEVNULL,
+                                            env=dict(os.environ, **(env or {})))
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.base + 995), timeout=5).close()
+                return self
+            except OSError:
+                pass
+            if self.process.poll() is not None:
+                raise AssertionError(f"the server did not start ({self.process.returncode}): {self.log()[-1500:]}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"the server does not listen after {seconds} s: {self.log()[-1500:]}")
+            time.sleep(0.003)
+
+    def alive(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        if self.alive():
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(30)
+
+    def term(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def log(self):
+        if not os.path.exists(self.log_path):
+            return ""
+        with open(self.log_path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def remove(self, keep=False):
+        self.kill()
+        if keep:
+            print("kept:", self.work)
+            return
+        self.unmount()
+        shutil.rmtree(self.work, ignore_errors=True)
+
+
+def quiet(*args):
+    return subprocess.run(args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60, check=False)
+
+
+class Ext4(Box):
+    """place is an ext4 in a file; cut() ends it as a power cut does: what no sync has brought to the disk is gone."""
+
+    size = os.environ.get("CUT_IMAGE", "1G")
+
+    def mount(self):
+        for program in ("mkfs.ext4", "mount", "umount"):
+            need(program)
+        if os.geteuid() != 0:
+            raise Skip("mounting an ext4 takes root")
+        self.image = os.path.join(self.work, "image")
+        if not os.path.exists(self.image):
+            quiet("truncate", "-s", self.size, self.image)
+            p = quiet("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0", self.image)
+            if p.returncode:
+                raise Skip(f"mkfs.ext4: {p.stdout.decode()}")
+        p = quiet("mount", "-o", "loop", self.image, self.place)
+        if p.returncode:
+            raise Skip(f"no loop device: {p.stdout.decode().strip()}")
+
+    def unmount(self):
+        p = quiet("umount", self.place)
+        return p.returncode == 0
+
+    def cut(self):
+        fd = os.open(self.place, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
+        finally:
+            os.close(fd)
+
+    def again(self):
+        """Power is back: the journal is replayed."""
+        deadline = time.monotonic() + 10
+        while not self.unmount():
+            assert time.monotonic() < deadline, "umount: busy"
+            time.sleep(0.01)
+        self.mount()
+
+
+class Tmpfs(Box):
+    """place is a tmpfs of its own."""
+
+    size = "160m"
+
+    def mount(self):
+        if os.geteuid() != 0:
+            raise Skip("mounting a tmpfs takes root")
+        p = quiet("mount", "-t", "tmpfs", "-o", f"size={self.size}", "none", self.place)
+        if p.returncode:
+            raise Skip(f"no tmpfs: {p.stdout.decode().strip()}")
+
+    def unmount(self):
+        quiet("umount", self.place)
+
+
+def free(path):
+    v = os.statvfs(path)
+    return v.f_bavail * v.f_frsize
+

@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""kill -9 at random moments under SMTP, IMAP and POP3 load, in fast cycles (KILLS, default 40) on one store.
+
+After each restart every account is compared with the ledger: acknowledged changes are there, whatever was under way is there
+or not, nothing is doubled, flags are as they were acknowledged, UID, UIDVALIDITY, UIDNEXT and MODSEQ have not gone back."""
+import cycles
+
+import box
+
+
+def main():
+    n = cycles.count("KILLS", 40)
+    cycles.run(lambda: box.Box(cycles.ACCOUNTS).make(), lambda b: cycles.cycles("kill -9", b, n, b.kill, 0.8))
+
+
+main()
