@@ -82,7 +82,7 @@ static bool parse(const struct frame_conn *c, struct frame_got *out, size_t *out
 		return false;
 	uint32_t n = rd_u32(&r);
 	uint8_t type = rd_u8(&r);
-	*bad = n > LIMIT_FRAME || type == 0 || strchr("DIPNRE", type) == NULL;
+	*bad = n > LIMIT_FRAME || type == 0 || strchr("DIPNMZRE", type) == NULL;
 	if (*bad || rd_left(&r) < n)
 		return false;
 	*out = (struct frame_got){ .type = type, .data = rd_raw(&r, n) };

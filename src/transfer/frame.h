@@ -19,6 +19,8 @@ enum frame_type {
 	FRAME_ITEM = 'I',     /* JSON: the verb's own */
 	FRAME_PROGRESS = 'P', /* JSON {"done": n, "all": n, "unit": "messages"}; all 0: unknown */
 	FRAME_NOTE = 'N',     /* JSON: a line for the reader, {"text": "…"} or a row */
+	FRAME_MESSAGE = 'M',  /* head of a message, transfer/message.h; its octets follow */
+	FRAME_END = 'Z',      /* of a message; not empty: why it is to be forgotten */
 	FRAME_RESULT = 'R',   /* JSON: it went well; the last */
 	FRAME_ERROR = 'E'     /* JSON {"code": "busy", "error": "…"}: it did not; the last */
 };
