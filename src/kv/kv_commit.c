@@ -199,6 +199,7 @@ static enum status dedup(struct kv *kv, struct err *e)
 	for (size_t i = 0; i < b->n; i++) {
 		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
 			slice row;
+			u->heals = false;
 			u->known = !slots_add(b, u);
 			if (u->known)
 				continue;
@@ -207,8 +208,12 @@ static enum status dedup(struct kv *kv, struct err *e)
 			if (st != ST_OK && st != ST_NOT_FOUND)
 				return st;
 			u->known = st == ST_OK;
-			if (u->known)
-				arena_reset(&a);
+			if (!u->known)
+				continue;
+			arena_reset(&a);
+			if ((st = kv_gc_is_damaged(kv, &u->id, &u->heals, e)) != ST_OK)
+				return st;
+			u->known = !u->heals;
 		}
 	}
 	return ST_OK;
@@ -404,14 +409,19 @@ static enum status write_batch(struct kv *kv, struct err *e)
 {
 	struct kv_batch *b = &kv->batch;
 	uint64_t base;
-	bool empty = true;
+	bool empty = true, only_gc = true;
 	enum status st;
 
-	for (size_t i = 0; i < b->n && empty; i++)
-		empty = b->t[i]->set.n == 0 && !b->t[i]->blobs;
+	for (size_t i = 0; i < b->n; i++) {
+		bool plain = b->t[i]->set.n || b->t[i]->blobs;
+		empty = empty && !plain && !b->t[i]->gc;
+		only_gc = only_gc && !plain;
+	}
 	if (empty)
 		return ST_OK;
-	if ((st = kv_disk_check(kv, e)) != ST_OK || (st = dedup(kv, e)) != ST_OK ||
+	/* What gives space back may use the reserve. */
+	if ((!only_gc && (st = kv_disk_check(kv, e)) != ST_OK) ||
+	    (st = dedup(kv, e)) != ST_OK || (st = kv_gc_decide(kv, e)) != ST_OK ||
 	    (st = sync_bulk(kv, e)) != ST_OK ||
 	    (st = write_bodies(kv, &base, e)) != ST_OK)
 		return st;
@@ -541,6 +551,7 @@ static bool run_one(struct kv *kv)
 			st = ST_IO;
 		} else {
 			st = write_batch(kv, &e);
+			kv_gc_settle(kv, st == ST_OK);
 		}
 		if (st == ST_OK) {
 			finish_ok(kv);

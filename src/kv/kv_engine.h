@@ -23,6 +23,10 @@ struct kv_engine_ops {
 	 * was written, later batches may succeed. */
 	enum status (*batch_write)(struct kv_engine *en, struct err *e);
 	void (*batch_drop)(struct kv_engine *en);
+	/* Everything written so far is in the engine's own files. NULL: it has none. */
+	enum status (*flush)(struct kv_engine *en, struct err *e);
+	/* A copy of the rows in dir, by links where it can; flushes. NULL: it cannot. Not beside a write. */
+	enum status (*checkpoint)(struct kv_engine *en, const char *dir, struct err *e);
 	void (*close)(struct kv_engine *en);
 };
 

@@ -9,7 +9,9 @@
  *                 of parked callers are called under it, so that none can come after kv_unpark has returned; they
  *                 only post.
  *   3 segs.mu     the table of segments, reservations of the bulk segment.
- *   4 blobs.mu, scratch.mu   caches; leaf locks.
+ *   4 blobs.mu, scratch.mu   caches; leaf locks, as are gc.mu and keeper.mu.
+ *
+ * Before all of them comes gc.pass_mu: one step of a collector at a time, which commits and waits.
  *
  * The overlay has no lock and no structure of its own. Each lock id keeps the list of its queued transactions,
  * newest first. Whoever holds the lock is the only one who could add to it, so a transaction takes references to
@@ -23,6 +25,7 @@
  * was at its begin and fails at kv_commit. */
 #include "kv/kv.h"
 #include "kv/kv_engine.h"
+#include "kv/kv_gc.h"
 #include "kv/kv_map.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -66,6 +69,7 @@ struct kv_txn {
 	size_t bytes;
 	struct err err; /* sticky; code set: fails at commit */
 	struct kv_upload *blobs, **blobs_end;
+	struct kv_gc_list *gc; /* requests of the collector */
 	struct kv_hold *holds;
 	size_t n_holds;
 	struct kv_txn **seen; /* newest first */
@@ -103,6 +107,7 @@ const struct kv_node *kv_node_at(const struct kv_node *node, uint64_t op);
 #define KV_SEG_BYTES (256u << 20)
 #define KV_REC_HEADER 32u
 #define KV_REC_LZ4 1u
+#define KV_REC_ZSTD 2u /* cold bodies, moved by the collector */
 #define KV_CHUNK (256u << 10)
 #define KV_UPLOAD_KEPT (64u << 10)
 #define KV_SEGS_OPEN 64 /* idle descriptors kept */
@@ -142,6 +147,8 @@ void kv_seg_put(struct kv_segs *s, struct kv_seg *seg);
 /* n bytes of the bulk segment, referenced for the caller. */
 enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out, uint64_t *out_off,
 			   struct err *e) MUST_USE;
+/* An empty segment, referenced for the caller; segs.mu held. */
+enum status kv_seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e) MUST_USE;
 /* Committer: makes s->log ready for n more bytes at s->log_end. */
 enum status kv_seg_log(struct kv_segs *s, size_t n, struct err *e) MUST_USE;
 
@@ -166,13 +173,17 @@ struct kv_upload {
 	bool ended;
 	struct err err;
 	bool known; /* committer: the store has it */
+	bool heals; /* committer: the store has it, but damaged */
 };
 /* The row 'B' hash: version, size, extents with seg 0 placed at (seg, base). */
 void kv_extents_write(struct buf *b, const struct kv_upload *u, uint32_t seg, uint64_t base);
 
+void kv_extents_put(struct buf *b, uint64_t size, const struct kv_extent *x, size_t n);
+
 /* Scratch for one chunk, recycled: compression and reads of part of a chunk. */
 #define KV_SCRATCH (KV_CHUNK + KV_REC_HEADER + 64u)
 #define KV_SCRATCH_KEPT 8
+#define KV_ZSTD_KEPT 2
 char *kv_scratch_take(struct kv *kv);
 void kv_scratch_give(struct kv *kv, char *p);
 
@@ -189,8 +200,19 @@ struct kv_blob_row {
 struct kv_blobs {
 	pthread_mutex_t mu;
 	struct kv_blob_row *rows;
+	uint64_t forgotten; /* so often: what was read from the engine before it is not kept */
 };
 slice kv_blob_key(unsigned char dst[33], const struct blob_id *id);
+/* A row 'B' taken apart; *out_ext points into *out or into a. ST_IO + ERR_CORRUPT. */
+enum status kv_extents_read(slice row, const struct blob_id *id, struct arena *a, struct kv_blob_row *out,
+			    const struct kv_extent **out_ext) MUST_USE;
+void kv_blob_forget(struct kv *kv, const struct blob_id *id); /* its places have changed */
+/* The record at *x into in (KV_SCRATCH): header and checksum verified. *out_body points into in. */
+enum status kv_record_read(struct kv *kv, const struct kv_extent *x, size_t chunk, char *in, struct kv_rec *out,
+			   slice *out_body, struct err *e) MUST_USE;
+/* The first n octets of what a record holds (n ≤ rec->raw) into dst. */
+enum status kv_record_unpack(struct kv *kv, const struct kv_extent *x, const struct kv_rec *rec, slice body, char *dst,
+			     size_t n, struct err *e) MUST_USE;
 
 /* --- commit (kv_commit.c) ------------------------------------------------------------------------------ */
 struct kv_row {
@@ -244,9 +266,14 @@ struct kv {
 
 	struct kv_segs segs;
 	struct kv_blobs blobs;
+	struct kv_gc gc;
+	struct kv_keeper keeper;
+	struct kv_snapshot *snapshots; /* segs.mu */
 	pthread_mutex_t scratch_mu;
 	char *scratch[KV_SCRATCH_KEPT];
 	size_t n_scratch;
+	void *zstd[KV_ZSTD_KEPT]; /* decompression contexts */
+	size_t n_zstd;
 	struct kv_upload *free_uploads;
 	size_t n_free_uploads;
 

@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include <zstd.h>
 
 #define FORMAT	      "facteur store 1\n"
 #define FORMAT_NAME   "facteur store "
@@ -100,6 +101,7 @@ static void kv_free(struct kv *kv)
 	if (kv->segs.next_no)
 		kv_segs_close(&kv->segs);
 	kv_lock_done(kv);
+	kv_gc_done(kv);
 	for (struct kv_txn *t = kv->free_txns, *next; t; t = next) {
 		next = t->next;
 		arena_release(&t->rows);
@@ -113,6 +115,8 @@ static void kv_free(struct kv *kv)
 	}
 	for (size_t i = 0; i < kv->n_scratch; i++)
 		mem_free(kv->scratch[i]);
+	for (size_t i = 0; i < kv->n_zstd; i++)
+		ZSTD_freeDCtx(kv->zstd[i]);
 	mem_free(kv->batch.t);
 	mem_free(kv->batch.iov);
 	mem_free(kv->batch.slots);
@@ -142,6 +146,8 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 	pthread_mutex_init(&kv->commit_mu, NULL);
 	pthread_mutex_init(&kv->scratch_mu, NULL);
 	pthread_mutex_init(&kv->blobs.mu, NULL);
+	pthread_mutex_init(&kv->gc.mu, NULL);
+	pthread_mutex_init(&kv->gc.pass_mu, NULL);
 	pthread_condattr_t monotonic;
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -166,10 +172,15 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 		st = io_free_bytes(kv->dir, &n, e);
 		kv->disk_free = st == ST_OK ? n : 0;
 	}
+	if (st == ST_OK)
+		st = kv_gc_open(kv, e);
+	if (st == ST_OK && kv->mode == KV_COMMIT_THREAD)
+		st = kv_keeper_start(kv, e);
 	if (st == ST_OK && kv->mode == KV_COMMIT_THREAD &&
 	    pthread_create(&kv->thread, NULL, kv_commit_thread, kv) != 0)
 		st = err_set(e, ERR_IO, "the committer thread cannot be started");
 	if (st != ST_OK) {
+		kv_keeper_stop(kv);
 		kv_free(kv);
 		return st;
 	}
@@ -181,6 +192,7 @@ void kv_close(struct kv *kv)
 {
 	if (!kv)
 		return;
+	kv_keeper_stop(kv);
 	if (kv->mode == KV_COMMIT_THREAD) {
 		pthread_mutex_lock(&kv->mu);
 		kv->closing = true;

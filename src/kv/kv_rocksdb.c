@@ -242,6 +242,51 @@ static enum status batch_write(struct kv_engine *en, struct err *e)
 	return st;
 }
 
+static enum status closed(struct err *e)
+{
+	return err_set(e, ERR_DISK_FULL,
+		       "the metadata is closed until there is disk space");
+}
+
+static enum status flush(struct kv_engine *en, struct err *e)
+{
+	struct rocks *r = (struct rocks *)en;
+	rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();
+	char *text = NULL;
+	enum status st = ST_OK;
+
+	rocksdb_flushoptions_set_wait(o, 1);
+	pthread_rwlock_rdlock(&r->use);
+	if (r->db)
+		rocksdb_flush(r->db, o, &text);
+	else
+		st = closed(e);
+	pthread_rwlock_unlock(&r->use);
+	rocksdb_flushoptions_destroy(o);
+	return text ? fail(e, text, "writing out rows") : st;
+}
+
+static enum status checkpoint(struct kv_engine *en, const char *dir, struct err *e)
+{
+	struct rocks *r = (struct rocks *)en;
+	rocksdb_checkpoint_t *c = NULL;
+	char *text = NULL;
+	enum status st = ST_OK;
+
+	pthread_rwlock_rdlock(&r->use);
+	if (!r->db)
+		st = closed(e);
+	else
+		c = rocksdb_checkpoint_object_create(r->db, &text);
+	if (c) {
+		if (!text)
+			rocksdb_checkpoint_create(c, dir, 0, &text);
+		rocksdb_checkpoint_object_destroy(c);
+	}
+	pthread_rwlock_unlock(&r->use);
+	return text ? fail(e, text, "a snapshot of the rows") : st;
+}
+
 static void rocks_close(struct kv_engine *en)
 {
 	struct rocks *r = (struct rocks *)en;
@@ -268,6 +313,8 @@ static const struct kv_engine_ops rocks_ops = {
 	.batch_del = batch_del,
 	.batch_write = batch_write,
 	.batch_drop = batch_drop,
+	.flush = flush,
+	.checkpoint = checkpoint,
 	.close = rocks_close,
 };
 

@@ -54,6 +54,7 @@ void kv_txn_unref(struct kv_txn *t)
 	t->bytes = 0;
 	t->err.code = ERR_NONE;
 	t->blobs = NULL;
+	t->gc = NULL;
 	t->n_holds = t->n_seen = 0;
 	t->seen = NULL;
 	t->holds = NULL;

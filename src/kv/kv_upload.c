@@ -254,6 +254,18 @@ void kv_txn_blob(struct kv_txn *t, struct kv_upload *u)
 	t->blobs_end = &u->next;
 }
 
+void kv_extents_put(struct buf *b, uint64_t size, const struct kv_extent *x, size_t n)
+{
+	buf_put_u8(b, 1);
+	buf_put_u64(b, size);
+	for (size_t i = 0; i < n; i++) {
+		buf_put_u32(b, x[i].seg);
+		buf_put_u64(b, x[i].off);
+		buf_put_u32(b, x[i].stored);
+		buf_put_u32(b, x[i].raw);
+	}
+}
+
 void kv_extents_write(struct buf *b, const struct kv_upload *u, uint32_t seg,
 		      uint64_t base)
 {

@@ -1,0 +1,350 @@
+/* kv_collect.c — the collector: a pass over candidates and segments, in small steps.
+ *
+ *	DROP    64 rows g after the other: the committer drops what nobody references
+ *	CHOOSE  the segment with the largest share of dead octets; the pass ends when none has enough
+ *	EMPTY   its live bodies are copied (kv_move.c) and their rows changed, up to 1 MiB a step
+ *	FREE    nothing in it is named by a row: the file goes
+ *
+ * A step holds pass_mu, commits at most one transaction of requests, and leaves nothing behind that the next one
+ * needs but the place to go on at: a pass can end anywhere, and so can the process. */
+#include "kv/kv_internal.h"
+#include "base/alloc.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+#include <zstd.h>
+
+void kv_pass_init(struct kv_pass *p, struct kv *kv, bool full)
+{
+	*p = (struct kv_pass){ .kv = kv, .phase = KV_PASS_DROP, .full = full };
+	buf_init(&p->from, LIMIT_KEY + 1);
+	buf_init(&p->out, 2 * KV_COLLECT_BYTES);
+	buf_adds(&p->from, "g");
+}
+
+void kv_pass_done(struct kv_pass *p)
+{
+	ZSTD_freeCCtx(p->zstd);
+	mem_free(p->tried);
+	buf_done(&p->from);
+	buf_done(&p->out);
+}
+
+/* --- DROP -------------------------------------------------------------------------------------------------- */
+struct candidates {
+	struct kv_pass *p;
+	struct kv_gc_op op[KV_COLLECT_OPS];
+	size_t n;
+};
+
+static bool one_candidate(void *ctx, slice key, slice value)
+{
+	struct candidates *c = ctx;
+
+	(void)value;
+	buf_reset(&c->p->from);
+	buf_add(&c->p->from, key);
+	buf_addc(&c->p->from, '\0'); /* behind this key */
+	if (key.n != 33)
+		return true;
+	struct kv_gc_op *op = &c->op[c->n++];
+	op->kind = KV_GC_DROP;
+	memcpy(op->id.h, key.p + 1, sizeof(op->id.h));
+	return c->n < KV_COLLECT_OPS;
+}
+
+static enum status drop(struct kv_pass *p, struct err *e)
+{
+	struct candidates c = { .p = p };
+	struct kv_range r = { buf_slice(&p->from), SL("h"), false };
+	AUTO_ARENA a = { 0 };
+	enum status st;
+
+	r.from = arena_dup(&a, r.from); /* the scan moves p->from */
+	st = kv_scan(p->kv, NULL, &r, one_candidate, &c, e);
+	if (st == ST_OK && c.n)
+		st = kv_gc_submit(p->kv, c.op, c.n, e);
+	if (st != ST_OK)
+		return st;
+	for (size_t i = 0; i < c.n; i++) {
+		p->sum.blobs_dropped += c.op[i].done;
+		p->sum.bytes_dropped += c.op[i].bytes;
+	}
+	if (c.n < KV_COLLECT_OPS)
+		p->phase = KV_PASS_CHOOSE;
+	return ST_OK;
+}
+
+/* --- CHOOSE ------------------------------------------------------------------------------------------------ */
+static bool is_tried(const struct kv_pass *p, uint32_t seg)
+{
+	for (size_t i = 0; i < p->n_tried; i++)
+		if (p->tried[i] == seg)
+			return true;
+	return false;
+}
+
+static void set_tried(struct kv_pass *p, uint32_t seg)
+{
+	p->tried = mem_grow(p->tried, p->n_tried + 1, sizeof(*p->tried));
+	p->tried[p->n_tried++] = seg;
+}
+
+/* A segment that brought no count of its own: all of the file, less what rows name. */
+static enum status count(struct kv_pass *p, const struct kv_seg_info *info, struct err *e)
+{
+	struct kv_gc_op op = { .kind = KV_GC_COUNT, .seg = info->no };
+	uint64_t live;
+
+	op.seen = kv_gc_count_of(p->kv, info->no).dead;
+	enum status st = kv_places_live(p->kv, info->no, &live, e);
+	if (st != ST_OK)
+		return st;
+	op.total = info->bytes > live ? info->bytes : live;
+	op.dead = op.total - live;
+	return op.total ? kv_gc_submit(p->kv, &op, 1, e) : ST_OK;
+}
+
+static bool is_worth(const struct kv_pass *p, const struct kv_gc_count *c)
+{
+	uint64_t part = p->full ? c->total / 8 : c->total / 2;
+
+	if (c->stuck == c->dead + 1)
+		return false;
+	return c->dead >= c->total || (c->dead > 0 && c->dead >= part);
+}
+
+/* Counts of files that went while their row did not (a crash in between). */
+static enum status forget_gone(struct kv_pass *p, const struct kv_seg_info *info,
+			       size_t n, struct err *e)
+{
+	struct kv_gc_op op[KV_COLLECT_OPS];
+	size_t ops = 0, at = 0;
+
+	pthread_mutex_lock(&p->kv->gc.mu);
+	for (size_t i = 0; i < p->kv->gc.counts.n && ops < KV_COLLECT_OPS; i++) {
+		uint32_t seg = p->kv->gc.counts.at[i].seg;
+		while (at < n && info[at].no < seg)
+			at++;
+		if (at == n || info[at].no != seg)
+			op[ops++] = (struct kv_gc_op){ .kind = KV_GC_COUNT, .seg = seg };
+	}
+	pthread_mutex_unlock(&p->kv->gc.mu);
+	return ops ? kv_gc_submit(p->kv, op, ops, e) : ST_OK;
+}
+
+static enum status choose_from(struct kv_pass *p, const struct kv_seg_info *info,
+			       size_t n, struct err *e)
+{
+	double best = -1;
+	enum status st;
+
+	for (size_t i = 0; i < n; i++) {
+		if (info[i].active || is_tried(p, info[i].no))
+			continue;
+		struct kv_gc_count c = kv_gc_count_of(p->kv, info[i].no);
+		if (!c.known && info[i].bytes) {
+			if ((st = count(p, &info[i], e)) != ST_OK)
+				return st;
+			c = kv_gc_count_of(p->kv, info[i].no);
+		}
+		if (!is_worth(p, &c))
+			continue;
+		double share = c.total ? (double)c.dead / (double)c.total : 1;
+		if (share > best) {
+			best = share;
+			p->seg = info[i].no;
+		}
+	}
+	p->place = p->batch = 0;
+	p->stuck = false;
+	p->phase = best < 0 ? KV_PASS_END : KV_PASS_EMPTY;
+	return ST_OK;
+}
+
+static enum status choose(struct kv_pass *p, struct err *e)
+{
+	struct kv_seg_info *info;
+	size_t n;
+	enum status st = kv_segs_list(p->kv, &info, &n, e);
+
+	if (st != ST_OK)
+		return st;
+	st = forget_gone(p, info, n, e);
+	if (st == ST_OK)
+		st = choose_from(p, info, n, e);
+	mem_free(info);
+	return st;
+}
+
+/* --- EMPTY ------------------------------------------------------------------------------------------------- */
+struct bodies { /* found in the segment, to be looked at after the scan */
+	struct {
+		struct blob_id id;
+		uint64_t off;
+	} at[KV_COLLECT_OPS];
+	size_t n;
+};
+
+static bool one_body(void *ctx, const struct blob_id *id, uint64_t off)
+{
+	struct bodies *b = ctx;
+
+	b->at[b->n].id = *id;
+	b->at[b->n].off = off;
+	return ++b->n < KV_COLLECT_OPS;
+}
+
+static enum status mark(struct kv *kv, const struct blob_id *id, struct err *e)
+{
+	struct kv_txn *t;
+	enum status st = kv_begin(kv, NULL, 0, NULL, &t, e);
+
+	if (st != ST_OK)
+		return st;
+	kv_blob_mark_damaged(t, id);
+	return kv_commit_wait(t, e);
+}
+
+/* Copies what is alive among b, until a step's octets are full: p->place then says where to go on. */
+static enum status copy(struct kv_pass *p, const struct bodies *b, struct arena *a,
+			struct kv_gc_op *op, size_t *out_n, struct err *e)
+{
+	struct kv_lookup l = { .used = false };
+	const struct kv_extent *x;
+	uint64_t began = p->bytes;
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < b->n && st == ST_OK; i++) {
+		if (p->bytes - began + p->out.n > KV_COLLECT_BYTES) {
+			p->place = b->at[i].off;
+			break;
+		}
+		st = kv_places_look(p->kv, &l, &b->at[i].id, p->seg, b->at[i].off, &x, e);
+		bool again = false; /* another chunk of the same body */
+		for (size_t k = 0; k < *out_n && !again; k++)
+			again = memcmp(op[k].id.h, l.id.h, sizeof(l.id.h)) == 0;
+		if (st != ST_OK || !x || again)
+			continue;
+		st = kv_move_copy(p, &l, a, &op[*out_n], e);
+		if (st == ST_OK && op[*out_n].new_row.n == 0) {
+			p->stuck = true;
+			st = mark(p->kv, &l.id, e);
+		} else if (st == ST_OK) {
+			++*out_n;
+		}
+	}
+	arena_release(&l.a);
+	return st;
+}
+
+static enum status empty(struct kv_pass *p, struct err *e)
+{
+	struct kv_gc_op op[KV_COLLECT_OPS];
+	struct bodies b = { .n = 0 };
+	AUTO_ARENA a = { 0 };
+	size_t n = 0;
+	enum status st =
+		kv_places_walk(p->kv, p->seg, &p->place, &p->batch, one_body, &b, e);
+
+	if (st == ST_OK && b.n == 0) {
+		p->phase = KV_PASS_FREE;
+		return ST_OK;
+	}
+	if (st != ST_OK || (st = kv_disk_check(p->kv, e)) != ST_OK)
+		return st;
+	st = copy(p, &b, &a, op, &n, e);
+	if (st == ST_OK)
+		st = kv_move_sync(p, e);
+	if (st == ST_OK && n)
+		st = kv_gc_submit(p->kv, op, n, e);
+	buf_reset(&p->out); /* what could not be written is named by nobody */
+	if (st != ST_OK)
+		return st;
+	for (size_t i = 0; i < n; i++) {
+		p->sum.blobs_moved += op[i].done;
+		p->sum.bytes_moved += op[i].bytes;
+	}
+	return ST_OK;
+}
+
+/* --- FREE -------------------------------------------------------------------------------------------------- */
+static enum status free_segment(struct kv_pass *p, struct err *e)
+{
+	struct kv_gc_op gone = { .kind = KV_GC_COUNT, .seg = p->seg };
+	uint64_t live;
+	bool removed = false;
+	enum status st;
+
+	p->phase = KV_PASS_CHOOSE;
+	set_tried(p, p->seg);
+	if ((st = kv_places_live(p->kv, p->seg, &live, e)) != ST_OK)
+		return st;
+	if (live) {
+		if (p->stuck)
+			kv_gc_set_stuck(p->kv, p->seg);
+		return ST_OK;
+	}
+	if ((st = kv_segs_remove(p->kv, p->seg, &removed, e)) != ST_OK || !removed)
+		return st;
+	p->sum.segments_freed++;
+	return kv_gc_submit(p->kv, &gone, 1, e);
+}
+
+/* --- the pass ---------------------------------------------------------------------------------------------- */
+enum status kv_pass_step(struct kv_pass *p, bool *out_more, struct err *e)
+{
+	enum status st = ST_OK;
+
+	pthread_mutex_lock(&p->kv->gc.pass_mu);
+	switch (p->phase) {
+	case KV_PASS_DROP:
+		st = drop(p, e);
+		break;
+	case KV_PASS_CHOOSE:
+		st = choose(p, e);
+		break;
+	case KV_PASS_EMPTY:
+		st = empty(p, e);
+		break;
+	case KV_PASS_FREE:
+		st = free_segment(p, e);
+		break;
+	case KV_PASS_END:
+	default:
+		break;
+	}
+	pthread_mutex_unlock(&p->kv->gc.pass_mu);
+	*out_more = p->phase != KV_PASS_END;
+	return st;
+}
+
+/* Segments being written are left, so that the pass sees them: the next body begins a new one. */
+static void leave_active(struct kv *kv)
+{
+	pthread_mutex_lock(&kv->gc.pass_mu);
+	pthread_mutex_lock(&kv->commit_mu);
+	pthread_mutex_lock(&kv->segs.mu);
+	struct kv_seg *left[] = { kv->segs.log, kv->segs.bulk, kv->gc.cold };
+	kv->segs.log = kv->segs.bulk = kv->gc.cold = NULL;
+	pthread_mutex_unlock(&kv->segs.mu);
+	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
+		if (left[i])
+			kv_seg_put(&kv->segs, left[i]);
+	pthread_mutex_unlock(&kv->commit_mu);
+	pthread_mutex_unlock(&kv->gc.pass_mu);
+}
+
+enum status kv_collect(struct kv *kv, struct kv_collected *out, struct err *e)
+{
+	struct kv_pass p;
+	bool more = true;
+	enum status st = ST_OK;
+
+	leave_active(kv);
+	kv_pass_init(&p, kv, true);
+	while (more && st == ST_OK)
+		st = kv_pass_step(&p, &more, e);
+	*out = p.sum;
+	kv_pass_done(&p);
+	return st;
+}
