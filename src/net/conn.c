@@ -11,7 +11,9 @@ enum {
 	LINGER_MAX = 1 << 20,
 	TLS_PIECE = 16 << 10,
 	WRITE_MAX = 256 << 10,
-	READ_SMALL = 1024,     /* after a read of less the next buffer is a smaller one */
+	READ_SMALL = 1024,
+	READS_SMALL =
+		8, /* after so many of less in a row the next buffer is a smaller one */
 	READ_BUDGET = 64 << 10 /* of one connection in one turn */
 };
 /* --- life ------------------------------------------------------------------------- */
@@ -222,6 +224,25 @@ static void update_watch(struct conn *c)
 	watch_want(c->loop, &c->watch, what);
 }
 
+/* Commands and messages take turns: one small read says nothing of the next. */
+static void note_size(struct conn *c)
+{
+	if (c->in_n >= READ_SMALL)
+		c->small_reads = 0;
+	else if (c->in_class && ++c->small_reads >= READS_SMALL) {
+		c->in_class--;
+		c->small_reads = 0;
+	}
+}
+
+/* The last read gave r of the room it had: is there more? If epoll knows better it says so. */
+static bool is_read_empty(const struct conn *c, size_t r, size_t room)
+{
+	if (r == room)
+		return false;
+	return c->ssl ? r < TLS_PIECE && !tls_io_has_pending(c->ssl) : !c->sim;
+}
+
 static void conn_read(struct conn *c)
 {
 	int64_t budget = READ_BUDGET, r = 0;
@@ -252,15 +273,14 @@ static void conn_read(struct conn *c)
 		c->in_n += (uint32_t)r;
 		budget -= r;
 		any = true;
-		if (!c->ssl && (size_t)r < room)
-			break; /* a socket that gave less than asked is empty */
+		if (is_read_empty(c, (size_t)r, room))
+			break;
 	}
 	if (r < 0)
 		c->eof = true;
 	if (c->state == CONN_DEAD)
 		return;
-	if (c->in_class && c->in_n < READ_SMALL)
-		c->in_class--;
+	note_size(c);
 	if (c->in && !c->in_n)
 		conn_in_free(c);
 	if (c->read_again && c->want && c->in_n < c->in_max)

@@ -37,6 +37,7 @@ struct conn {
 	uint32_t lingered;
 	enum conn_state state : 8;
 	uint8_t in_class;        /* size of the next input buffer */
+	uint8_t small_reads;     /* in a row */
 	bool want : 1, eof : 1, is_tls : 1, task_posted : 1, read_again : 1;
 	bool blocked : 1;        /* the socket took less than we had */
 	bool read_wants_write : 1, handshake_wants_write : 1;

@@ -16,6 +16,7 @@ struct loop {
 	int64_t time_set_ms;	      /* what time_ev is armed for; 0: not armed */
 	_Atomic(struct task *) posts; /* newest first */
 	_Atomic bool asleep;	      /* or about to be: whoever posts must wake it */
+	_Atomic unsigned n_unwanted;  /* watches with bytes that nobody reads now */
 	_Atomic bool stop;
 	struct task *ends; /* of this turn, newest first */
 	_Atomic bool has_thread;
@@ -33,6 +34,7 @@ struct watch_ev {
 	struct event ev;
 	struct loop *l;
 	int registered;
+	bool is_unwanted; /* bytes have come that were not wanted */
 };
 
 bool loop_is_mine(const struct loop *l)
@@ -184,7 +186,7 @@ static void wake(struct loop *l)
 		;
 }
 
-void loop_post(struct loop *l, struct task *t)
+static void push(struct loop *l, struct task *t)
 {
 	struct task *old = atomic_load_explicit(&l->posts, memory_order_relaxed);
 
@@ -192,11 +194,30 @@ void loop_post(struct loop *l, struct task *t)
 		t->next = old;
 	while (!atomic_compare_exchange_weak_explicit(
 		&l->posts, &old, t, memory_order_seq_cst, memory_order_relaxed));
-	/* The loop says that it is asleep before it looks at the list for the last time:
-	 * either it sees the post, or the poster sees that it sleeps. One poster wakes. */
+}
+
+/* The loop says that it is asleep before it looks at the list for the last time: either
+ * it sees the post, or the poster sees that it sleeps. One poster wakes. */
+static void wake_if_asleep(struct loop *l)
+{
 	if (l->base && atomic_load(&l->asleep) && !loop_is_mine(l) &&
 	    atomic_exchange(&l->asleep, false))
 		wake(l);
+}
+
+void loop_post(struct loop *l, struct task *t)
+{
+	push(l, t);
+	wake_if_asleep(l);
+}
+
+/* In the same way either the poster sees that input waits, or the loop, which looks at
+ * the list behind it, sees the post. */
+void loop_post_quietly(struct loop *l, struct task *t)
+{
+	push(l, t);
+	if (atomic_load(&l->n_unwanted))
+		wake_if_asleep(l);
 }
 
 void loop_at_end(struct loop *l, struct task *t)
@@ -370,6 +391,17 @@ static void watch_register(struct watch *w, int what)
 	event_add(&e->ev, NULL);
 }
 
+static void set_unwanted(struct watch_ev *e, bool is)
+{
+	if (e->is_unwanted == is)
+		return;
+	e->is_unwanted = is;
+	if (is)
+		atomic_fetch_add(&e->l->n_unwanted, 1);
+	else
+		atomic_fetch_sub(&e->l->n_unwanted, 1);
+}
+
 static void on_event(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *w = arg;
@@ -379,8 +411,10 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	/* Awake: what is posted from here on is found at the end of the turn. */
 	atomic_store_explicit(&e->l->asleep, false, memory_order_relaxed);
-	if (got & ~w->want)
+	if (got & ~w->want) {
+		set_unwanted(e, true);
 		watch_register(w, w->want);
+	}
 	if (got & w->want)
 		w->fn(w, got & w->want);
 }
@@ -400,6 +434,8 @@ void watch_want(struct loop *l, struct watch *w, int what)
 
 	assert(loop_is_mine(l));
 	w->want = what;
+	if (what & LOOP_READ)
+		set_unwanted(e, false);
 	if ((what & ~e->registered) || (e->registered & ~what & LOOP_WRITE))
 		watch_register(w, what);
 }
@@ -413,6 +449,7 @@ void watch_done(struct loop *l, struct watch *w)
 		return;
 	if (e->registered)
 		event_del(&e->ev);
+	set_unwanted(e, false);
 	mem_free(e);
 	w->ev = NULL;
 	w->want = 0;

@@ -130,6 +130,11 @@ enum tls_io tls_io_read(struct ssl_st *ssl, void *p, size_t n, size_t *got)
 	return outcome(ssl, SSL_read_ex(ssl, p, n, got));
 }
 
+bool tls_io_has_pending(const struct ssl_st *ssl)
+{
+	return SSL_has_pending(ssl) != 0;
+}
+
 enum tls_io tls_io_write(struct ssl_st *ssl, const void *p, size_t n, size_t *put)
 {
 	ERR_clear_error();

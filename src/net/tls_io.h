@@ -16,6 +16,7 @@ struct ssl_st *tls_io_new(struct tls_ctx *c, int fd); /* takes its own reference
 void tls_io_free(struct ssl_st *ssl);
 enum tls_io tls_io_handshake(struct ssl_st *ssl);
 enum tls_io tls_io_read(struct ssl_st *ssl, void *p, size_t n, size_t *got);
+bool tls_io_has_pending(const struct ssl_st *ssl); /* octets of the socket that it has, and epoll does not know of */
 enum tls_io tls_io_write(struct ssl_st *ssl, const void *p, size_t n, size_t *put);
 void tls_io_shutdown(struct ssl_st *ssl); /* sends close_notify, waits for nothing */
 size_t tls_io_text(struct ssl_st *ssl, char *dst, size_t n);

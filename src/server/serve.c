@@ -138,7 +138,7 @@ static void open_workers(struct server *s)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct worker_options w = {
-		.loops = cpus > 0 && cpus < 64 ? (unsigned)cpus : 2,
+		.loops = cpus > 1 && cpus < 128 ? (unsigned)cpus / 2 : 1,
 		.db_threads = s->cfg->workers,
 		.crypto_threads = cpus > 2 && cpus < 64 ? (unsigned)cpus : 2,
 		.clock = &s->clock,

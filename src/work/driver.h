@@ -75,6 +75,7 @@ struct driver {
 	bool is_gone : 1;           /* conn is NULL; what is out comes back first */
 	bool shaking : 1;           /* a handshake step is out */
 	bool hs_begun : 1, implicit_tls : 1;
+	bool is_last;               /* no input behind the command that runs; the job reads it: no bit beside the loop's */
 	bool hs_waiting;            /* under the gate's lock */
 	enum status io_status;      /* of out_fill in the job */
 	enum status fill_status;

@@ -29,7 +29,12 @@ static void run_job(struct job *j)
 		if (d->io_status != ST_OK)
 			log_read_failed(d, &e);
 	}
-	loop_post(d->loop, &d->back);
+	/* An answer that waits for its commit needs the loop only then; a command behind it
+	 * needs it now. */
+	if (d->is_last && d->step == STEP_COMMIT && d->ticket)
+		loop_post_quietly(d->loop, &d->back);
+	else
+		loop_post(d->loop, &d->back);
 }
 
 static void run_back(struct task *t)

@@ -62,6 +62,7 @@ static bool start_run(struct driver *d)
 		return true;
 	}
 	d->state = D_JOB;
+	d->is_last = !d->conn || conn_input(d->conn).n == d->used;
 	driver_run_job(d);
 	return false;
 }

@@ -225,6 +225,80 @@ static void a_watch_is_quiet_while_unwanted(void **state)
 	close(sv[1]);
 }
 
+struct late {
+	struct task t;
+	_Atomic int runs;
+};
+
+static void on_late(struct task *t)
+{
+	LOOP_FROM(struct late, t, t)->runs++;
+}
+
+static bool ran(const struct late *x, int runs, int ms)
+{
+	const struct timespec one = { .tv_nsec = 1000000 };
+
+	for (; x->runs < runs && ms > 0; ms--)
+		nanosleep(&one, NULL);
+	return x->runs >= runs;
+}
+
+static void on_nothing(struct watch *w, int what)
+{
+	(void)w;
+	(void)what;
+	fail(); /* nobody wants it */
+}
+
+static void *run_it(void *l)
+{
+	loop_run(l);
+	return NULL;
+}
+
+enum { DEADLINE = 10000 };
+static void a_quiet_post_waits_unless_input_does(void **state)
+{
+	struct late quiet = { .t.fn = on_late }, loud = { .t.fn = on_late };
+	struct clock clock;
+	struct watch w;
+	struct loop *l;
+	pthread_t id;
+	int sv[2], i;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sv), 0);
+	clock_init_real(&clock);
+	l = loop_new(&clock);
+	watch_init(l, &w, sv[0], on_nothing);
+	watch_want(l, &w, LOOP_READ);
+	watch_want(l, &w, 0);
+	assert_int_equal(pthread_create(&id, NULL, run_it, l), 0);
+	for (i = 1; i < 100; i++) { /* a loop that is awake takes it at once */
+		loop_post_quietly(l, &quiet.t);
+		if (!ran(&quiet, i, 20))
+			break;
+	}
+	assert_true(i < 100);
+	loop_post(l, &loud.t); /* brings it along */
+	assert_true(ran(&loud, 1, DEADLINE));
+	assert_true(ran(&quiet, i, DEADLINE));
+	assert_int_equal(write(sv[1], "a", 1), 1);
+	for (i++; i < 100; i++) {
+		const int before = quiet.runs;
+
+		loop_post_quietly(l, &quiet.t);
+		assert_true(ran(&quiet, before + 1, DEADLINE));
+	}
+	loop_stop(l);
+	pthread_join(id, NULL);
+	watch_done(l, &w);
+	loop_free(l);
+	close(sv[0]);
+	close(sv[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,6 +306,7 @@ int main(void)
 		cmocka_unit_test(the_end_of_a_turn_comes_after_its_posts),
 		cmocka_unit_test(posts_from_many_threads_all_arrive_in_order),
 		cmocka_unit_test(a_watch_is_quiet_while_unwanted),
+		cmocka_unit_test(a_quiet_post_waits_unless_input_does),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
