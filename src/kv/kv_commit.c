@@ -291,19 +291,24 @@ static enum status write_bodies(struct kv *kv, uint64_t *out_base, struct err *e
 }
 
 /* --- rows -------------------------------------------------------------------------------------------------- */
-static void put_row(struct kv *kv, slice key, slice value)
+void kv_row_put(struct kv *kv, slice key, slice value)
 {
 	kv->en->ops->batch_put(kv->en, key, value);
 	kv->stats.rows_put++;
 	kv->stats.bytes_rows += key.n + value.n;
 }
 
+void kv_row_del(struct kv *kv, slice key)
+{
+	kv->en->ops->batch_del(kv->en, key);
+}
+
 static void put_node(struct kv *kv, const struct kv_node *x)
 {
 	if (x->del)
-		kv->en->ops->batch_del(kv->en, x->key);
+		kv_row_del(kv, x->key);
 	else
-		put_row(kv, x->key, x->value);
+		kv_row_put(kv, x->key, x->value);
 }
 
 /* 'b' seg off → hash, for each extent. */
@@ -318,7 +323,7 @@ static void put_places(struct kv *kv, const struct kv_upload *u, uint32_t seg,
 		buf_put_u8(key, 'b');
 		buf_put_u32(key, x->seg ? x->seg : seg);
 		buf_put_u64(key, x->seg ? x->off : base + x->off);
-		put_row(kv, buf_slice(key), slice_make(u->id.h, sizeof(u->id.h)));
+		kv_row_put(kv, buf_slice(key), slice_make(u->id.h, sizeof(u->id.h)));
 	}
 }
 
@@ -331,7 +336,7 @@ static void put_extents(struct kv *kv, const struct kv_upload *u, uint32_t seg,
 
 	buf_reset(row);
 	kv_extents_write(row, u, seg, base);
-	put_row(kv, kv_blob_key(key, &u->id), buf_slice(row));
+	kv_row_put(kv, kv_blob_key(key, &u->id), buf_slice(row));
 }
 
 /* One kind of row after the other: neighbours are cheap for the engine. */

@@ -118,11 +118,12 @@ static bool count_row(void *ctx, slice key, slice value)
 	uint8_t version = rd_u8(&r);
 	struct kv_gc_count c = { .seg = rd_u32(&k) };
 
-	c.known = rd_u8(&r) != 0;
 	c.total = rd_u64(&r);
 	c.dead = rd_u64(&r);
+	c.known = c.total > 0;
 	/* One that cannot be read is counted again. */
-	if (version == COUNT_VERSION && !r.bad && !k.bad && c.dead <= c.total)
+	if (version == COUNT_VERSION && !r.bad && !k.bad &&
+	    (c.dead <= c.total || !c.known))
 		count_set(&kv->gc.counts, &c);
 	return true;
 }
@@ -259,13 +260,6 @@ enum status kv_gc_is_damaged(struct kv *kv, const struct blob_id *id, bool *out,
 }
 
 /* --- deciding ---------------------------------------------------------------------------------------------- */
-static void put(struct kv *kv, slice key, slice value)
-{
-	kv->en->ops->batch_put(kv->en, key, value);
-	kv->stats.rows_put++;
-	kv->stats.bytes_rows += key.n + value.n;
-}
-
 static void plan_count(struct kv *kv, const struct kv_gc_count *c)
 {
 	unsigned char key[5];
@@ -274,10 +268,9 @@ static void plan_count(struct kv *kv, const struct kv_gc_count *c)
 	count_set(&kv->gc.changed, c);
 	buf_reset(row);
 	buf_put_u8(row, COUNT_VERSION);
-	buf_put_u8(row, c->known);
 	buf_put_u64(row, c->total);
 	buf_put_u64(row, c->dead);
-	put(kv, kv_count_key(key, c->seg), buf_slice(row));
+	kv_row_put(kv, kv_count_key(key, c->seg), buf_slice(row));
 }
 
 void kv_gc_leave(struct kv *kv, uint32_t seg, uint64_t octets)
@@ -318,7 +311,7 @@ static enum status bury(struct kv *kv, const struct blob_id *id, slice row, uint
 		enum status st =
 			kv->en->ops->get(kv->en, slice_make(key, 13), &a, &place, e);
 		if (st == ST_OK)
-			kv->en->ops->batch_del(kv->en, slice_make(key, 13));
+			kv_row_del(kv, slice_make(key, 13));
 		else if (st != ST_NOT_FOUND)
 			return st;
 	}
@@ -338,15 +331,15 @@ static enum status decide_drop(struct kv *kv, struct kv_gc_op *op, struct err *e
 	used = *ref_slot(&kv->gc, op->id.h);
 	if (!used && (st = kv_gc_is_referenced(kv, &op->id, &used, e)) != ST_OK)
 		return st;
-	kv->en->ops->batch_del(kv->en, kv_gc_key(key, 'g', &op->id));
+	kv_row_del(kv, kv_gc_key(key, 'g', &op->id));
 	if (used)
 		return ST_OK;
 	st = kv->en->ops->get(kv->en, kv_blob_key(key, &op->id), &a, &row, e);
 	if (st != ST_OK)
 		return st == ST_NOT_FOUND ? ST_OK : st;
-	kv->en->ops->batch_del(kv->en, slice_make(key, 33));
+	kv_row_del(kv, slice_make(key, 33));
 	if (kv->gc.damaged)
-		kv->en->ops->batch_del(kv->en, kv_gc_key(key, 'd', &op->id));
+		kv_row_del(kv, kv_gc_key(key, 'd', &op->id));
 	op->done = true;
 	return bury(kv, &op->id, row, &op->bytes, e);
 }
@@ -385,11 +378,11 @@ static enum status decide_move(struct kv *kv, struct kv_gc_op *op, struct err *e
 	}
 	if ((st = bury(kv, &op->id, row, &op->bytes, e)) != ST_OK)
 		return st;
-	put(kv, slice_make(key, 33), op->new_row);
+	kv_row_put(kv, slice_make(key, 33), op->new_row);
 	if (kv_extents_read(op->new_row, &op->id, &a, &blob, &x) != ST_OK)
 		return err_set(e, ERR_CORRUPT, "a moved body has no place");
 	for (size_t i = 0; i < blob.n; i++)
-		put(kv, kv_place_key(place, x[i].seg, x[i].off),
+		kv_row_put(kv, kv_place_key(place, x[i].seg, x[i].off),
 		    slice_make(op->id.h, sizeof(op->id.h)));
 	op->done = true;
 	return ST_OK;
@@ -409,7 +402,7 @@ static void decide_count(struct kv *kv, struct kv_gc_op *op)
 		return;
 	}
 	count_set(&kv->gc.changed, &c); /* kv_gc_settle: without octets it goes */
-	kv->en->ops->batch_del(kv->en, kv_count_key(key, op->seg));
+	kv_row_del(kv, kv_count_key(key, op->seg));
 }
 
 /* A damaged body that was brought again: what its row named is dead. */
@@ -424,7 +417,7 @@ static enum status heal(struct kv *kv, const struct kv_upload *u, struct err *e)
 		st = bury(kv, &u->id, row, NULL, e);
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	kv->en->ops->batch_del(kv->en, kv_gc_key(key, 'd', &u->id));
+	kv_row_del(kv, kv_gc_key(key, 'd', &u->id));
 	return ST_OK;
 }
 

@@ -12,7 +12,7 @@
  *
  *	g hash      candidate: a reference was deleted
  *	d hash      damaged: the next body with this hash is stored anew
- *	s segment   version, octets of records, octets dead
+ *	s segment   version, octets of records (0: not counted yet), octets dead
  *
  * Dead counts grow with each DROP and MOVE. Segments that carry no count of their records yet (bulk segments, those
  * of format 1) are counted by the collector when it first looks at them. mu is a leaf lock; pass_mu is taken before

@@ -147,7 +147,7 @@ void kv_seg_put(struct kv_segs *s, struct kv_seg *seg);
 /* n bytes of the bulk segment, referenced for the caller. */
 enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out, uint64_t *out_off,
 			   struct err *e) MUST_USE;
-/* An empty segment, referenced for the caller; segs.mu held. */
+/* An empty segment, referenced for the caller. */
 enum status kv_seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e) MUST_USE;
 /* Committer: makes s->log ready for n more bytes at s->log_end. */
 enum status kv_seg_log(struct kv_segs *s, size_t n, struct err *e) MUST_USE;
@@ -285,4 +285,7 @@ struct kv {
 void kv_stop(struct kv *kv, const struct err *why); /* for good: a sync failed */
 enum status kv_disk_check(struct kv *kv, struct err *e) MUST_USE; /* at most one statvfs in 100 ms */
 void *kv_commit_thread(void *kv);
+/* While a batch is written: rows of kv's own, before those of the transactions. */
+void kv_row_put(struct kv *kv, slice key, slice value);
+void kv_row_del(struct kv *kv, slice key);
 void kv_commit_run(struct kv *kv, bool all); /* one batch, or until the queue is empty */

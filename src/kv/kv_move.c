@@ -60,19 +60,19 @@ static enum status make_room(struct kv_pass *p, size_t n, struct err *e)
 	}
 	if (gc->cold && (st = kv_move_sync(p, e)) != ST_OK)
 		return st;
-	pthread_mutex_lock(&kv->segs.mu);
 	struct kv_seg *fresh, *old = gc->cold;
-	st = kv_seg_new(&kv->segs, &fresh, e);
-	if (st == ST_OK) {
-		gc->cold = fresh;
-		gc->cold_end = 0;
+	if ((st = kv_seg_new(&kv->segs, &fresh, e)) != ST_OK) {
+		if (e->code == ERR_STOPPED)
+			kv_stop(kv, e);
+		return st;
 	}
+	pthread_mutex_lock(&kv->segs.mu); /* kv_segs_list asks which it is */
+	gc->cold = fresh;
+	gc->cold_end = 0;
 	pthread_mutex_unlock(&kv->segs.mu);
-	if (st == ST_OK && old)
+	if (old)
 		kv_seg_put(&kv->segs, old);
-	if (st != ST_OK && e->code == ERR_STOPPED)
-		kv_stop(kv, e);
-	return st;
+	return ST_OK;
 }
 
 /* One chunk: read, verified, packed as is best, gathered. *out: its new place. */

@@ -169,7 +169,7 @@ void kv_seg_put(struct kv_segs *s, struct kv_seg *seg)
 }
 
 /* A new, empty segment with one reference; ERR_STOPPED when a sync failed. Its directory entry is durable before anything is written to it. */
-enum status kv_seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e)
+static enum status seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e)
 {
 	char path[4096];
 	int fd;
@@ -239,7 +239,7 @@ enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out,
 	pthread_mutex_lock(&s->mu);
 	if (!s->bulk || s->bulk_end + n > s->max_bytes) {
 		struct kv_seg *fresh;
-		st = kv_seg_new(s, &fresh, e);
+		st = seg_new(s, &fresh, e);
 		if (st == ST_OK) {
 			if (s->bulk)
 				seg_put(s, s->bulk);
@@ -265,13 +265,21 @@ enum status kv_seg_log(struct kv_segs *s, size_t n, struct err *e)
 		return ST_OK;
 	pthread_mutex_lock(&s->mu);
 	struct kv_seg *fresh;
-	st = kv_seg_new(s, &fresh, e);
+	st = seg_new(s, &fresh, e);
 	if (st == ST_OK) {
 		if (s->log)
 			seg_put(s, s->log);
 		s->log = fresh;
 		s->log_end = 0;
 	}
+	pthread_mutex_unlock(&s->mu);
+	return st;
+}
+
+enum status kv_seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e)
+{
+	pthread_mutex_lock(&s->mu);
+	enum status st = seg_new(s, out, e);
 	pthread_mutex_unlock(&s->mu);
 	return st;
 }

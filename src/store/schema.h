@@ -5,8 +5,8 @@
  * Keys are big-endian, so that byte order is number order; the account stands first.
  * Every row starts with a version byte; a reader that meets another version, or a row cut
  * short, answers false (ERR_CORRUPT), never reads beyond it (HAZARDS 11). Numbers are
- * fixed width where rows are scanned, LEB128 elsewhere. kv/ owns the prefixes 'B' and
- * 'b'.
+ * fixed width where rows are scanned, LEB128 elsewhere. kv/ owns the prefixes 'B', 'b',
+ * 'd', 'g', 'L' and 's'.
  *
  *	S f                  format, epoch, hash key: checked at open
  *	S d                  directory: next account id, admin, last queue id (lock 0)

@@ -165,14 +165,9 @@ enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email,
 	if (!row_email_read(row, &r))
 		/* damaged: its reference keeps the blob, which facteur check finds */
 		return ST_OK;
-	struct skey kr = key_reference(&r.blob, account, email);
-
-	txn_del(t, skey_slice(&kr));
-	if (r.digest_kind == DIGEST_BLOB) {
-		struct skey kd = key_reference(&r.digest_blob, account, email);
-
-		txn_del(t, skey_slice(&kd));
-	}
+	reference_remove(t, &r.blob, account, email);
+	if (r.digest_kind == DIGEST_BLOB)
+		reference_remove(t, &r.digest_blob, account, email);
 	msgid_remove(t, account, r.msgid, email);
 	msgid_remove(t, account, r.root, email);
 	if (r.thread != email) {

@@ -98,16 +98,10 @@ static enum status handoff_file(struct store_txn *t, const struct handoff *h,
 	/* an account removed meanwhile takes its mail along */
 	if (st != ST_OK && e->code != ERR_NO_ACCOUNT)
 		return st;
-	struct skey kr = key_reference(&r.email.blob, SCHEMA_HANDOFF, h->id);
-
 	txn_del(t, skey_slice(&k));
-	txn_del(t, skey_slice(&kr));
-	if (r.email.digest_kind == DIGEST_BLOB) {
-		struct skey kd =
-			key_reference(&r.email.digest_blob, SCHEMA_HANDOFF, h->id);
-
-		txn_del(t, skey_slice(&kd));
-	}
+	reference_remove(t, &r.email.blob, SCHEMA_HANDOFF, h->id);
+	if (r.email.digest_kind == DIGEST_BLOB)
+		reference_remove(t, &r.email.digest_blob, SCHEMA_HANDOFF, h->id);
 	*out_filed = true;
 	return ST_OK;
 }

@@ -116,6 +116,9 @@ void txn_put_buf(struct store_txn *t, slice key, const struct buf *b);
 /* a row that says only that it is there: its version byte */
 void txn_put_empty(struct store_txn *t, slice key);
 void txn_del(struct store_txn *t, slice key);
+/* Every reference to a blob is deleted by this: the collector looks then whether it was the last. */
+void reference_remove(struct store_txn *t, const struct blob_id *blob, uint32_t account,
+		      uint64_t email);
 /* After something was written and the rest cannot be: the transaction can only fail now.
  */
 enum status txn_break(struct store_txn *t, const struct err *why);

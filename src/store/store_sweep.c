@@ -313,14 +313,10 @@ static bool take_purge(void *ctx, slice key, slice value)
 	    row_email_read(value, &r)) {
 		struct rd id = rd_init(slice_from(key, 6));
 		uint64_t email = rd_u64(&id);
-		struct skey kr = key_reference(&r.blob, p->account, email);
 
-		txn_del(p->t, skey_slice(&kr));
-		if (r.digest_kind == DIGEST_BLOB) {
-			struct skey kd = key_reference(&r.digest_blob, p->account, email);
-
-			txn_del(p->t, skey_slice(&kd));
-		}
+		reference_remove(p->t, &r.blob, p->account, email);
+		if (r.digest_kind == DIGEST_BLOB)
+			reference_remove(p->t, &r.digest_blob, p->account, email);
 	}
 	txn_del(p->t, key);
 	return true;

@@ -53,6 +53,15 @@ void txn_del(struct store_txn *t, slice key)
 	kv_del(t->kt, key);
 }
 
+void reference_remove(struct store_txn *t, const struct blob_id *blob, uint32_t account,
+		      uint64_t email)
+{
+	struct skey k = key_reference(blob, account, email);
+
+	txn_del(t, skey_slice(&k));
+	kv_blob_unref(t->kt, blob);
+}
+
 enum status txn_break(struct store_txn *t, const struct err *why)
 {
 	if (t->broken.code == ERR_NONE)

@@ -259,7 +259,7 @@ static void test_a_removed_account_takes_its_mail_along_and_its_id_is_not_given_
 static bool count_any(void *ctx, slice key, slice value)
 {
 	(void)value;
-	if (key.p[0] != 'B' && key.p[0] != 'b')
+	if (key.p[0] != 's') /* counts of segments, whichever there are */
 		++*(size_t *)ctx;
 	return true;
 }
@@ -267,8 +267,10 @@ static bool count_any(void *ctx, slice key, slice value)
 static size_t all_rows(struct bench *b)
 {
 	struct kv_range r = { SL(""), SL(""), false };
+	struct kv_collected c;
 	size_t n = 0;
 
+	OK(kv_collect(b->kv, &c, &e));
 	OK(kv_scan(b->kv, NULL, &r, count_any, &n, &e));
 	return n;
 }
