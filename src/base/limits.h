@@ -92,6 +92,7 @@
 #define LIMIT_CONTROL_THREADS    8
 #define LIMIT_CONTROL_STREAMS    6           /* of them; two always answer who */
 #define LIMIT_CONTROL_REQUEST    (16u << 20)
+#define LIMIT_IMPORT_MESSAGE     (1u << 30)  /* the administrator's mail is not refused for its size */
 
 /* backup */
 #define LIMIT_BACKUP_MANIFEST    (256u << 20)

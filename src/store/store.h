@@ -159,6 +159,12 @@ enum status store_mailbox_rename(struct store_txn *t, uint32_t account, slice fr
 				 slice to, struct err *e) MUST_USE;
 enum status store_mailbox_subscribe(struct store_txn *t, uint32_t account, slice name,
 				    bool on, struct err *e) MUST_USE;
+/* UIDs of another server, kept: the next one given is uidnext (≥ the present one, ERR_CANNOT
+ * otherwise; 0: as it is), under this UIDVALIDITY (0: as it is; only while the mailbox has
+ * never held a message, ERR_CANNOT otherwise). */
+enum status store_mailbox_uids(struct store_txn *t, uint32_t account, uint32_t mbox,
+			       uint32_t uidvalidity, uint32_t uidnext,
+			       struct err *e) MUST_USE;
 
 /* --- messages: reading -------------------------------------------------------------- */
 /* \Deleted belongs to the mailbox row, the others and keywords to the email */
@@ -207,6 +213,11 @@ struct store_email {
 enum status store_email_get(struct store *s, uint32_t account, uint64_t email,
 			    struct arena *a, struct store_email *out,
 			    struct err *e) MUST_USE;
+/* As store_email_get, without digest and preview, whose damage does not matter then: to read
+ * the octets alone. */
+enum status store_email_octets(struct store *s, uint32_t account, uint64_t email,
+			       struct arena *a, struct store_email *out,
+			       struct err *e) MUST_USE;
 /* [off, off + n) of the message as the client sees it: prefix, then blob. Worker only. */
 enum status store_email_read(struct store *s, const struct store_email *m, uint64_t off,
 			     void *dst, size_t n, struct err *e) MUST_USE;

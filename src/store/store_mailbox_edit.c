@@ -2,7 +2,17 @@
  * 6154. */
 #include "store/store_int.h"
 
-#define MBOX_ID_BITS 24 /* below the epoch */
+#define MBOX_ID_BITS	  24		/* below the epoch */
+#define UIDVALIDITY_AHEAD (366 * 86400) /* what is given out follows the clock */
+
+/* Values given out later are above it. */
+static void uidvalidity_seen(struct store *s, uint32_t v)
+{
+	uint32_t last = atomic_load(&s->last_uidvalidity);
+
+	while (v > last && !atomic_compare_exchange_weak(&s->last_uidvalidity, &last, v))
+		;
+}
 
 static void mbox_start(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
 		       enum store_role role)
@@ -109,6 +119,47 @@ enum status store_mailbox_create(struct store_txn *t, uint32_t account, slice na
 		m = txn_mbox_new(t, ta, parent, path, role, true);
 	}
 	*out_id = m->id;
+	return ST_OK;
+}
+
+enum status store_mailbox_uids(struct store_txn *t, uint32_t account, uint32_t mbox,
+			       uint32_t uidvalidity, uint32_t uidnext, struct err *e)
+{
+	struct txn_account *ta;
+	struct hot_mbox *m;
+	bool changed = false;
+	enum status st = txn_account(t, account, &ta, e);
+
+	if (st == ST_OK)
+		st = txn_mbox(t, ta, mbox, &m, e);
+	if (st != ST_OK)
+		return st;
+	if (uidnext != 0 && uidnext < m->row.uidnext)
+		return err_set(e, ERR_CANNOT, "UID %u has been given out already",
+			       uidnext);
+	if (uidvalidity != 0 && uidvalidity != m->row.uidvalidity) {
+		if (m->row.uidnext != 1)
+			return err_set(
+				e, ERR_CANNOT,
+				"the mailbox has held messages: its UIDs are its own");
+		if (uidvalidity > clock_now_s(t->s->clock) + UIDVALIDITY_AHEAD)
+			return err_set(e, ERR_CANNOT,
+				       "the UIDVALIDITY %u lies too far ahead",
+				       uidvalidity);
+		m->row.uidvalidity = uidvalidity;
+		if (uidvalidity > t->uidvalidity) /* a row V: nobody else gets it */
+			t->uidvalidity = uidvalidity;
+		uidvalidity_seen(t->s, uidvalidity);
+		changed = true;
+	}
+	if (uidnext > m->row.uidnext) {
+		m->row.uidnext = uidnext;
+		changed = true;
+	}
+	if (changed) {
+		m->dirty = true;
+		txn_log_mailbox(t, ta, m->id);
+	}
 	return ST_OK;
 }
 

@@ -171,6 +171,33 @@ enum status store_email_get(struct store *s, uint32_t account, uint64_t email,
 	return ST_OK;
 }
 
+enum status store_email_octets(struct store *s, uint32_t account, uint64_t email,
+			       struct arena *a, struct store_email *out, struct err *e)
+{
+	slice row;
+	struct row_email r;
+	struct skey k = key_email(account, email);
+	enum status st = kv_get(s->kv, NULL, skey_slice(&k), a, &row, e);
+
+	if (st == ST_NOT_FOUND)
+		return err_set(e, ERR_NO_MESSAGE, "the message is gone");
+	if (st != ST_OK)
+		return st;
+	if (!row_email_read(row, &r))
+		return damaged(e, "email");
+	*out = (struct store_email){
+		.id = r.reported ? r.reported : email,
+		.thread = r.thread,
+		.prefix = r.prefix,
+		.blob = r.blob,
+		.blob_size = r.blob_size,
+		.digest = SL(""),
+		.preview = SL(""),
+		.received = r.received,
+	};
+	return ST_OK;
+}
+
 static enum status body_read(struct store *s, slice prefix, const struct blob_id *blob,
 			     uint64_t blob_size, uint64_t off, char *dst, size_t n,
 			     struct err *e)

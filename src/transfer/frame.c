@@ -75,7 +75,8 @@ static enum status fill(struct frame_conn *c, struct err *e)
 }
 
 /* True when a whole frame lies at in_at; *bad when what lies there can be none. */
-static bool parse(const struct frame_conn *c, struct frame_got *out, size_t *out_n, bool *bad)
+static bool parse(const struct frame_conn *c, struct frame_got *out, size_t *out_n,
+		  bool *bad)
 {
 	struct rd r = rd_init(slice_from(buf_slice(&c->in), c->in_at));
 	if (rd_left(&r) < HEAD)
@@ -98,7 +99,8 @@ static enum err_code code_of(const char *name)
 	return ERR_IO;
 }
 
-static enum status take_error(struct frame_conn *c, const struct frame_got *f, struct err *e)
+static enum status take_error(struct frame_conn *c, const struct frame_got *f,
+			      struct err *e)
 {
 	struct err bad = { 0 };
 	json_t *v = frame_json(f, &bad);
