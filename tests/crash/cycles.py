@@ -10,6 +10,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.join(HERE, "..", "clients")]
 from box import Skip  # noqa: E402
+from ledger import Wrong  # noqa: E402
 from load import World  # noqa: E402
 
 ACCOUNTS = ["ann", "ben", "cleo", "dan", "pop1", "pop2"]
@@ -33,15 +34,18 @@ def cycles(what, box, n, crash, longest, each=None):
             box.start()
             ready = time.monotonic() - start
             slowest = max(slowest, ready)
-            world.verify()
+            try:
+                world.verify()
+            except Wrong:
+                print(f"the crash began {time.monotonic() - world.crashed:.4f} seconds ago")
+                raise
             if done == n:
                 break
             if each:
                 each(world, done)
             world.start()
             time.sleep(rng.random() ** 2 * longest + 0.02)
-            world.dying.set()
-            crash()
+            crash(world)
             world.end()
             done += 1
             if time.monotonic() - shown > 15:

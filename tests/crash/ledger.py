@@ -7,10 +7,12 @@ once seen (UID, UIDVALIDITY, UIDNEXT, MODSEQ) may only grow.
 
 A message is its token, which stands in its Message-ID and makes its text; flags are the email's (they are mirrored into
 every mailbox that holds it), \\Deleted is the mailbox's."""
+import collections
 import copy
 import hashlib
 import random
 import threading
+import time
 
 DELETED = "\\Deleted"
 
@@ -66,10 +68,12 @@ class Account:
         self.pending = []  # operations sent and not answered
         self.uidvalidity = 0  # the highest ever seen in this account
         self.verified = set()  # tokens whose text was compared
+        self.history = collections.deque(maxlen=12)  # (when, the last commands that were answered): for the reader of a failure
 
     def delivered(self, token):
         """A 250 has come."""
         with self.mu:
+            self.history.append((time.monotonic(), f"DATA {token}"))
             if token not in self.known:
                 self.floating.add(token)
 
@@ -103,7 +107,8 @@ class Seen:
     """A mailbox as the server shows it: rows uid → (token, flags, modseq)."""
 
     def __init__(self, uidvalidity, uidnext, modseq, rows):
-        self.uidvalidity, self.uidnext, self.modseq, self.rows = uidvalidity, uidnext, modseq, rows
+        self.uidvalidity, self.uidnext, self.rows = uidvalidity, uidnext, rows
+        self.modseq = modseq  # None: not asked
 
 
 def compare_box(want, name, b, seen, maybe):
@@ -157,6 +162,9 @@ def numbers(account, want, seen):
             raise Wrong(where + f"UIDVALIDITY {s.uidvalidity} of a new mailbox, {b.above} was given before")
         if s.uidnext < b.uidnext or s.uidnext <= max(b.top(), max(s.rows, default=0)):
             raise Wrong(where + f"UIDNEXT {s.uidnext}, was {b.uidnext}, UIDs up to {b.top()}")
+        if s.modseq is None:
+            s.modseq = b.modseq
+            continue
         if s.modseq < b.modseq:
             raise Wrong(where + f"HIGHESTMODSEQ {s.modseq}, was {b.modseq}")
         for uid, (_, _, modseq) in s.rows.items():
@@ -174,7 +182,8 @@ def settle(account, seen, maybe):
             break
         wrong = why if k == 0 else f"{wrong}; after {k} of {len(account.pending)} under way: {why}"
     else:
-        raise Wrong(f"{account.name}: {wrong} (under way: {[str(op) for op in account.pending]})")
+        raise Wrong(f"{account.name}: {wrong} (under way: {[str(op) for op in account.pending]}; before, by seconds ago: " +
+                    "; ".join(f"{time.monotonic() - t:.4f} {what}" for t, what in account.history) + ")")
     numbers(account, want, seen)
     account.boxes, account.pending, account.floating = want.boxes, [], set()
     account.flags = {}

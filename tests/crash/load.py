@@ -57,7 +57,8 @@ class Op:
         self.command, self.apply = command, apply
 
     def __str__(self):
-        return (self.command if isinstance(self.command, str) else self.command[:60].decode(errors="replace"))[:60]
+        text = self.command if isinstance(self.command, str) else self.command[:80].decode(errors="replace")
+        return text.split("\r\n")[0][:70]
 
 
 class World:
@@ -72,7 +73,7 @@ class World:
         self.mu = threading.Lock()
         self.in_flight = {}  # token → recipients
         self.tokens = 0
-        self.dying = threading.Event()
+        self.dying, self.late = threading.Event(), False
         self.errors = []
         self.acked = {}  # kind of change → how many
         self.refused = []
@@ -92,6 +93,16 @@ class World:
 
     def total(self):
         return sum(self.acked.values())
+
+    def crash_began(self, answers_count):
+        """From now on connections may end and changes be refused. answers_count: a yes is still a promise."""
+        self.late = not answers_count
+        self.crashed = time.monotonic()
+        self.dying.set()
+
+    def too_late(self):
+        """Asked after each yes: it came when the disk had begun to go away, and its change is left under way."""
+        return self.late and self.dying.is_set()
 
     def refusal(self, text):
         """A change was refused: right now, or the test has failed. True when it is to be left under way."""
@@ -132,13 +143,13 @@ class World:
             if got != len(unread):
                 raise Wrong(f"{account.name} {name}: {got} of {len(unread)} texts can be read")
         return Seen(numbers_of(rb"UIDVALIDITY (\d+)", head), numbers_of(rb"UIDNEXT (\d+)", head),
-                    numbers_of(rb"HIGHESTMODSEQ (\d+)", head) or 0, rows)
+                    numbers_of(rb"HIGHESTMODSEQ (\d+)", head), rows)
 
     def read_account(self, c, account):
         _, untagged = c.ok('LIST "" "*"')
         names = [m.group(1).decode() for line, _ in untagged if (m := re.search(rb'"/" "?([^"\r\n]*)"?\r\n', line))]
         out = {n: self.read_box(c, account, n) for n in names}
-        if not c.modseq:  # then the administrator's list tells HIGHESTMODSEQ
+        if not c.modseq and self.rng.random() < 0.34:  # then the administrator's list tells HIGHESTMODSEQ
             for m in json.loads(self.box.cli("mailbox", "list", account.name).stdout):
                 out[m["mailbox"]].modseq = m["highestmodseq"]
         return out
@@ -186,6 +197,7 @@ class World:
     def start(self):
         """The load begins; end() waits for it after a crash, finish() stops it in good order."""
         self.dying.clear()
+        self.late = False
         self.stopping = threading.Event()
         jobs = [lambda i=i: self.guard(self.sender, i) for i in range(self.senders)]
         jobs += [lambda u=u: self.guard(self.changer, u) for u in self.imap_users]
@@ -214,7 +226,8 @@ class World:
             if not self.dying.is_set():
                 self.errors.append(Wrong(f"{job.__name__} {arg}: the connection ended: {e}"))
         except Exception as e:
-            self.errors.append(e)
+            if isinstance(e, Wrong) or not self.dying.is_set():  # a read may be refused while the disk goes away
+                self.errors.append(e)
 
     def going(self):
         return not self.stopping.is_set() and not self.dying.is_set()
@@ -236,6 +249,8 @@ class World:
                     del self.in_flight[token]
                 time.sleep(0.02)
                 continue
+            if self.too_late():
+                return
             for user in to:
                 self.accounts[user].delivered(token)
             with self.mu:
@@ -256,6 +271,8 @@ class World:
             tokens = []
             for _, text in c.many([f"TOP {i + 1} 0" for i in range(n)]) if n else []:
                 tokens.append(re.search(rb"(?i)message-id: <([^@>]*)@kit>", text).group(1).decode())
+            if self.too_late():
+                return
             for t in tokens:
                 if t not in account.known or t in account.floating:
                     account.saw(t)
@@ -265,6 +282,8 @@ class World:
             op = Op(f"POP3 QUIT with {len(gone)} DELE", lambda a, _, g=[t for _, t in gone]: pop_deleted(a, g))
             account.pending = [op]
             line = c.do("QUIT")
+            if self.too_late():
+                return
             if line.startswith(b"+OK"):
                 with account.mu:
                     op.apply(account, line)
@@ -302,6 +321,8 @@ class Changer:
 
     def select(self, name):
         _, untagged = self.c.ok(f'SELECT "{name}"')
+        if self.world.too_late():
+            return
         self.box = name
         b = self.a.boxes[name]
         head = b"".join(line for line, _ in untagged)
@@ -321,6 +342,8 @@ class Changer:
         """New messages become known."""
         b = self.a.boxes[self.box]
         _, untagged = self.c.ok(f"UID FETCH {b.looked + 1}:* ({items(self.c)})")
+        if self.world.too_late():
+            return
         self.note(untagged)
         highest = b.looked
         for line, literals in untagged:
@@ -359,6 +382,8 @@ class Changer:
     def turn(self):
         if self.rng.random() < 0.25:
             self.select(self.rng.choice(list(self.a.boxes)))
+            if self.world.too_late():
+                return
         b = self.a.boxes[self.box]
         if len(b.msgs) > KEEP:
             self.issue([self.store(sorted(b.msgs)[:KEEP // 2], "+FLAGS", [DELETED]), self.expunge(None)])
@@ -390,6 +415,8 @@ class Changer:
         renamed = False
         for op, (tag, _) in zip(ops, sent):
             line, untagged = self.c.finish(tag)
+            if self.world.too_late():
+                return
             self.note(untagged)
             if not line.startswith(b"OK"):
                 if not line.startswith(b"NO"):
@@ -404,6 +431,7 @@ class Changer:
             with self.a.mu:
                 op.apply(self.a, (line, untagged))
             self.a.pending.pop(0)
+            self.a.history.append((time.monotonic(), f"{op} -> {line.decode()}"))
             self.world.count(str(op).split()[1 if str(op).startswith("UID") else 0])
             renamed |= str(op).startswith("RENAME")
 

@@ -12,11 +12,16 @@ def main():
     n = cycles.count("CUTS", 40)
 
     def body(b):
-        def crash():
-            b.cut()
+        cuts = 0
+
+        def crash(world):
+            nonlocal cuts
+            cuts += 1
+            world.crash_began(answers_count=cuts % 2)
+            b.cut(freeze=cuts % 2)
             b.kill()
             b.again()
-        cycles.cycles("power cut", b, n, crash, 0.6)
+        cycles.cycles("power cut", b, n, crash, 0.4)
     cycles.run(lambda: box.Ext4(cycles.ACCOUNTS).make(), body)
 
 

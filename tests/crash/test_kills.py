@@ -10,7 +10,13 @@ import box
 
 def main():
     n = cycles.count("KILLS", 40)
-    cycles.run(lambda: box.Box(cycles.ACCOUNTS).make(), lambda b: cycles.cycles("kill -9", b, n, b.kill, 0.8))
+
+    def body(b):
+        def crash(world):
+            world.crash_began(answers_count=True)
+            b.kill()
+        cycles.cycles("kill -9", b, n, crash, 0.45)
+    cycles.run(lambda: box.Box(cycles.ACCOUNTS).make(), body)
 
 
 main()
