@@ -85,6 +85,9 @@
 #define LIMIT_TRACE              (32u << 10) /* trace lines in front of one message */
 #define LIMIT_CHANGE_LOG         50000       /* transactions an account's change log goes back */
 #define LIMIT_ACCOUNTS           10000000
+#define LIMIT_QUOTA_GRACE_MESSAGES 50        /* beyond the quota, for messages whose recipient was accepted */
+#define LIMIT_RETENTION_DAYS     3650        /* of keep-deleted and expiry */
+#define LIMIT_UNDELETE_LIST      10000       /* messages one list shows */
 
 /* administration */
 #define LIMIT_FRAME              (1u << 20)  /* octets of one frame of a stream verb */

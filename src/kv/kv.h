@@ -40,6 +40,8 @@ struct kv_options {
 	bool read_only;         /* nothing is written: a backup. kv_begin answers ERR_DENIED */
 	bool salvage;           /* facteur check --repair: goes on behind damage of the log, and says so */
 	uint64_t reserve_bytes; /* free disk below which commits are refused with ERR_DISK_FULL */
+	/* and below which even those are that give space back (kv_txn_frees); 0: an eighth of it */
+	uint64_t reserve_last_bytes;
 	size_t cache_bytes;     /* block cache; 0: 64 MiB */
 };
 
@@ -59,7 +61,13 @@ void kv_unpark(struct kv *kv, struct parked *park);
 struct arena *kv_txn_arena(struct kv_txn *t); /* lives until commit or abort returns */
 void kv_put(struct kv_txn *t, slice key, slice value); /* copies; sticky error, seen at commit */
 void kv_del(struct kv_txn *t, slice key);
+/* t gives disk back in the end: it is taken as long as the last reserve is there. For deletions only. */
+void kv_txn_frees(struct kv_txn *t);
 void kv_abort(struct kv_txn *t);
+/* ERR_DISK_FULL when commits would be refused for want of disk. Asks the system, at most once in 100 ms. cached:
+ * what the last answer was, for a thread that must not ask. */
+enum status kv_room(struct kv *kv, struct err *e) MUST_USE;
+bool kv_room_cached(struct kv *kv);
 /* Queues t, releases its locks, returns at once. d->fn is called on the committer thread (INLINE: before the
  * return): ST_OK after the sync that covers t. t is gone in every case. */
 void kv_commit(struct kv_txn *t, struct done *d);

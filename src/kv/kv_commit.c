@@ -18,25 +18,59 @@
 #define NOBODY	  SIZE_MAX /* wake_at: the committer is awake */
 
 /* --- disk space -------------------------------------------------------------------------------------------- */
+static enum status disk_ask(struct kv *kv, struct err *e)
+{
+	int64_t now = clock_mono_us(&kv->clock), asked = kv->disk_asked_us;
+	uint64_t n;
+
+	if (!kv->dir || (asked != 0 && now - asked < DISK_ASK_US) ||
+	    !atomic_compare_exchange_strong(&kv->disk_asked_us, &asked, now))
+		return ST_OK;
+	enum status st = io_free_bytes(kv->dir, &n, e);
+	if (st != ST_OK)
+		return st;
+	kv->disk_free = n;
+	kv->disk_low = n < kv->reserve;
+	return ST_OK;
+}
+
+static enum status disk_above(struct kv *kv, uint64_t reserve, struct err *e)
+{
+	if (!kv->dir || kv->disk_free >= reserve)
+		return ST_OK;
+	return err_set(e, ERR_DISK_FULL,
+		       "only %llu MB of disk left, %llu MB are reserved",
+		       (unsigned long long)(kv->disk_free >> 20),
+		       (unsigned long long)(reserve >> 20));
+}
+
 enum status kv_disk_check(struct kv *kv, struct err *e)
 {
-	if (!kv->dir)
-		return ST_OK;
-	int64_t now = clock_mono_us(&kv->clock), asked = kv->disk_asked_us;
-	if ((asked == 0 || now - asked >= DISK_ASK_US) &&
-	    atomic_compare_exchange_strong(&kv->disk_asked_us, &asked, now)) {
-		uint64_t n;
-		enum status st = io_free_bytes(kv->dir, &n, e);
-		if (st != ST_OK)
-			return st;
-		kv->disk_free = n;
-	}
-	if (kv->disk_free < kv->reserve)
-		return err_set(e, ERR_DISK_FULL,
-			       "only %llu MB of disk left, %llu MB are reserved",
-			       (unsigned long long)(kv->disk_free >> 20),
-			       (unsigned long long)(kv->reserve >> 20));
-	return ST_OK;
+	enum status st = disk_ask(kv, e);
+	return st == ST_OK ? disk_above(kv, kv->reserve, e) : st;
+}
+
+enum status kv_room(struct kv *kv, struct err *e)
+{
+	return kv_disk_check(kv, e);
+}
+
+bool kv_room_cached(struct kv *kv)
+{
+	return !kv->disk_low;
+}
+
+/* Of a batch: what only gives space back may use the reserve, all but the last of it. */
+static enum status batch_disk_check(struct kv *kv, struct err *e)
+{
+	const struct kv_batch *b = &kv->batch;
+	bool frees = true;
+
+	for (size_t i = 0; i < b->n && frees; i++)
+		frees = b->t[i]->frees || (!b->t[i]->set.n && !b->t[i]->blobs);
+	enum status st = disk_ask(kv, e);
+	return st == ST_OK ? disk_above(kv, frees ? kv->reserve_last : kv->reserve, e)
+			   : st;
 }
 
 /* --- queueing ---------------------------------------------------------------------------------------------- */
@@ -97,6 +131,11 @@ void kv_commit(struct kv_txn *t, struct done *d)
 	forget_seen(t);
 	arena_reset(&t->user);
 	t->done = d;
+	/* Below the reserve it fails by itself, so that it does not take along those of its batch that give space
+	 * back. */
+	if (kv->disk_low && !t->frees && (t->set.n || t->blobs) &&
+	    kv_disk_check(kv, &why) != ST_OK)
+		kv_txn_fail(t, &why);
 	pthread_mutex_lock(&kv->mu);
 	if (kv->stopped) {
 		err_set(&why, ERR_STOPPED, "the store has stopped: %s",
@@ -425,7 +464,7 @@ static enum status write_batch(struct kv *kv, struct err *e)
 	if (empty)
 		return ST_OK;
 	/* What gives space back may use the reserve. */
-	if ((!only_gc && (st = kv_disk_check(kv, e)) != ST_OK) ||
+	if ((!only_gc && (st = batch_disk_check(kv, e)) != ST_OK) ||
 	    (st = dedup(kv, e)) != ST_OK || (st = kv_gc_decide(kv, e)) != ST_OK ||
 	    (st = sync_bulk(kv, e)) != ST_OK ||
 	    (st = write_bodies(kv, &base, e)) != ST_OK)

@@ -75,6 +75,7 @@ struct kv_txn {
 	struct kv_txn **seen; /* newest first */
 	size_t n_seen;
 	bool pending; /* in the lists of its locks */
+	bool frees;   /* may use the reserve */
 	_Atomic unsigned refs;
 	struct done *done;
 	struct kv_txn *next;
@@ -277,7 +278,9 @@ struct kv {
 	struct kv_upload *free_uploads;
 	size_t n_free_uploads;
 
+	uint64_t reserve_last;
 	_Atomic uint64_t disk_free;
+	_Atomic bool disk_low; /* below the reserve, when it was last asked */
 	_Atomic int64_t disk_asked_us;
 	struct kv_stats stats;
 	pthread_t thread;

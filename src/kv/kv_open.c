@@ -140,6 +140,8 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 
 	kv->mode = opt->mode;
 	kv->reserve = opt->reserve_bytes;
+	kv->reserve_last = opt->reserve_last_bytes ? opt->reserve_last_bytes
+						   : opt->reserve_bytes / 8;
 	kv->batch_bytes = KV_BATCH_BYTES;
 	kv_queue_init(&kv->queue);
 	pthread_mutex_init(&kv->mu, NULL);

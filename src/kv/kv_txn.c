@@ -53,6 +53,7 @@ void kv_txn_unref(struct kv_txn *t)
 	t->scans = 0;
 	t->bytes = 0;
 	t->err.code = ERR_NONE;
+	t->frees = false;
 	t->blobs = NULL;
 	t->gc = NULL;
 	t->n_holds = t->n_seen = 0;
@@ -78,6 +79,11 @@ void kv_txn_fail(struct kv_txn *t, const struct err *why)
 {
 	if (t->err.code == ERR_NONE)
 		t->err = *why;
+}
+
+void kv_txn_frees(struct kv_txn *t)
+{
+	t->frees = true;
 }
 
 struct arena *kv_txn_arena(struct kv_txn *t)

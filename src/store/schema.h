@@ -25,13 +25,24 @@
  *	A acct t thread email members of a thread other than its first
  *	A acct l modseq part change log, one row a transaction (more when too long)
  *	A acct k bit         keyword
- *	X acct x mbox uid    expunged: the sweep takes the email when no view shows it
+ *	A acct x time mbox uid  expunged and kept for undelete; time: since when it is kept
+ *	A acct d mbox        deleted mailbox, kept whole for undelete: its rows m stay
+ *	X acct x mbox uid    expunged: when no view shows it, the sweep keeps or clears it
  *	X acct f mbox        deleted mailbox whose messages are still to be cleared
  *	X acct l             the change log has grown beyond what is kept
  *	X acct z             removed account, likewise
+ *	Y acct               removed account, kept whole for undelete
+ *	Z time kind acct mbox  what is kept, in order of time: kind x (an hour of rows A x of an
+ *	                     account, mbox 0), d (a mailbox), z (an account, mbox 0)
+ *	S p                  policy: what the configuration says of quotas and retention
+ *	S t                  the time retention trusts (store_retention.c)
  *	r hash acct email    a use of a blob; acct 0: queue, SCHEMA_HANDOFF: hand-off
  *	q id, Q due id       outbound queue: entry; order of work
  *	H acct random        hand-off
+ *
+ * Versions: rows D, a, f, m and those of X x have a version 2 (quotas, expiry, the time of
+ * saving); version 1 is read as well, and what it does not tell is 0. All others are of
+ * version 1.
  *
  * A delivery writes a, f, m, e, l, r, T: seven rows. Ids of emails carry the epoch in the
  * top 16 bits, of mailboxes in the top 8: a restore raises the epoch, so that no id is
@@ -42,7 +53,8 @@
 #include "store/store.h"
 
 #define SCHEMA_FORMAT 1
-#define SCHEMA_ROW 1                  /* the version byte of every row so far */
+#define SCHEMA_ROW 1                  /* the version byte of every row but */
+#define SCHEMA_ROW_2 2                /* those that have learned something */
 #define SCHEMA_HANDOFF 0xffffffffu    /* in references: held by a hand-off */
 #define SCHEMA_NAME_MAX (LIMIT_KEY - 64)
 #define SCHEMA_DIGEST_INLINE (16u << 10) /* longer ones are blobs */
@@ -88,6 +100,23 @@ struct skey key_gone_mbox(uint32_t account, uint32_t mbox);
 struct skey key_gone_log(uint32_t account);
 struct skey key_gone_account(uint32_t account);
 struct skey key_gone_prefix(void);
+struct skey key_kept(uint32_t account, int64_t time, uint32_t mbox, uint32_t uid);
+struct skey key_kept_prefix(uint32_t account);
+bool key_kept_read(slice key, int64_t *time, uint32_t *mbox, uint32_t *uid);
+struct skey key_kept_mbox(uint32_t account, uint32_t mbox);
+struct skey key_kept_account(uint32_t account);
+struct skey key_kept_account_prefix(void);
+enum kept_kind { KEPT_MESSAGES = 'x', KEPT_MAILBOX = 'd', KEPT_ACCOUNT = 'z' };
+struct kept_due {
+	int64_t time;
+	enum kept_kind kind;
+	uint32_t account, mbox;
+};
+struct skey key_kept_due(const struct kept_due *k);
+struct skey key_kept_due_from(int64_t time); /* the first of that time */
+bool key_kept_due_read(slice key, struct kept_due *out);
+struct skey key_policy(void);
+struct skey key_trusted_time(void);
 struct skey key_reference(const struct blob_id *blob, uint32_t account, uint64_t email);
 struct skey key_queue(uint64_t id);
 struct skey key_queue_prefix(void);
@@ -112,6 +141,31 @@ struct row_directory {
 void row_directory_write(struct buf *b, const struct row_directory *r);
 bool row_directory_read(slice s, struct row_directory *r);
 
+struct row_domain {
+	int64_t created;
+	uint64_t quota_bytes, quota_messages; /* of all its accounts together; 0: none */
+};
+void row_domain_write(struct buf *b, const struct row_domain *r);
+bool row_domain_read(slice s, struct row_domain *r);
+
+struct row_policy {
+	struct store_policy policy;
+	bool has_limits; /* an account or a domain has, or had, limits of its own */
+	bool has_expiry; /* a mailbox an expiry of its own */
+};
+void row_policy_write(struct buf *b, const struct row_policy *r);
+bool row_policy_read(slice s, struct row_policy *r);
+
+/* See store_retention.c. */
+struct row_trusted_time {
+	int64_t trusted;   /* never goes back */
+	int64_t jump_to;   /* where the clock stood after a jump that is not believed yet; 0: none */
+	int64_t jump_held; /* seconds of running since then */
+	int64_t saved_since; /* rows m of version 1 count as saved then */
+};
+void row_trusted_time_write(struct buf *b, const struct row_trusted_time *r);
+bool row_trusted_time_read(slice s, struct row_trusted_time *r);
+
 struct row_login {
 	bool is_alias, disabled;
 	uint32_t account;
@@ -122,9 +176,15 @@ void row_login_write(struct buf *b, const struct row_login *r);
 bool row_login_read(slice s, struct row_login *r);
 
 struct row_account {
-	uint64_t modseq, next_email, log_floor, bytes, messages, quota;
+	uint64_t modseq, next_email, log_floor, bytes, messages;
 	uint32_t next_mbox, n_mbox;
 	uint32_t role[SCHEMA_ROLES]; /* mailbox of each role; 0: none */
+	/* limits of its own, 0: none; otherwise the policy's */
+	bool has_quota_bytes, has_quota_messages;
+	uint64_t quota_bytes, quota_messages;
+	uint64_t held_bytes, held_messages; /* kept for undelete: rows A x and mailboxes A d */
+	uint8_t warned;   /* the highest of 80, 95 the owner was told of and has not fallen below */
+	char language[3]; /* "en"; empty: the policy's */
 };
 void row_account_write(struct buf *b, const struct row_account *r);
 bool row_account_read(slice s, struct row_account *r);
@@ -135,11 +195,14 @@ struct row_mbox {
 	uint8_t role;
 	bool exists;
 	slice name; /* one component */
+	uint16_t expire;     /* days + 1 of its own; 0: what the policy says for its role */
+	uint32_t expired_to; /* the expiry has left no message below this uid */
 };
 void row_mbox_write(struct buf *b, const struct row_mbox *r);
 bool row_mbox_read(slice s, struct row_mbox *r);
 
-#define ROW_MESSAGE_SIZE 43
+#define ROW_MESSAGE_SIZE_1 43 /* version 1: without the time of saving */
+#define ROW_MESSAGE_SIZE 51
 struct row_message {
 	struct store_row row; /* uid is in the key */
 	bool placed;          /* the email has a row g */
@@ -147,6 +210,7 @@ struct row_message {
 void row_message_write(unsigned char out[ROW_MESSAGE_SIZE], const struct row_message *r);
 bool row_message_read(slice s, uint32_t uid, struct row_message *r);
 uint32_t key_message_uid(slice key); /* 0 when it is no such key */
+uint32_t key_account_of(slice key);  /* of a key A or X */
 
 enum { DIGEST_INLINE, DIGEST_BLOB };
 struct row_email {
@@ -184,11 +248,30 @@ bool row_msgid_read(slice s, struct row_msgid *r);
 struct row_gone {
 	uint64_t modseq;
 	int64_t time;
-	bool last; /* the email has no place any more */
+	bool last;  /* the email has no place any more */
+	bool moved; /* it went to another mailbox: nothing to undelete */
 	struct row_message msg;
 };
 void row_gone_write(struct buf *b, const struct row_gone *r);
 bool row_gone_read(slice s, uint32_t uid, struct row_gone *r);
+
+/* A deleted mailbox: its row, its path then, and the time. */
+struct row_kept_mbox {
+	int64_t time;
+	slice path;
+	struct row_mbox mbox;
+};
+void row_kept_mbox_write(struct buf *b, const struct row_kept_mbox *r);
+bool row_kept_mbox_read(slice s, struct row_kept_mbox *r);
+
+/* A removed account: its rows, and the aliases that led to it. */
+struct row_kept_account {
+	int64_t time;
+	slice address, login, account; /* rows U n and A a as they were */
+	slice aliases;                 /* addresses, each ended by a newline */
+};
+void row_kept_account_write(struct buf *b, const struct row_kept_account *r);
+bool row_kept_account_read(slice s, struct row_kept_account *r);
 
 /* The change log. A row is a list of entries; an entry's uids are runs. */
 enum log_op { LOG_ADDED = 1, LOG_EXPUNGED, LOG_CHANGED, LOG_MAILBOX };

@@ -173,6 +173,13 @@ uint32_t key_message_uid(slice key)
 	return __builtin_bswap32(v);
 }
 
+uint32_t key_account_of(slice key)
+{
+	struct rd r = rd_init(slice_from(key, 1));
+
+	return rd_u32(&r);
+}
+
 static struct skey key_id(uint32_t account, char type, uint64_t id)
 {
 	struct skey k = key_account_type(account, type);
@@ -259,6 +266,94 @@ struct skey key_gone_account(uint32_t account)
 struct skey key_gone_prefix(void)
 {
 	return key_of('X');
+}
+
+struct skey key_kept_prefix(uint32_t account)
+{
+	return key_account_type(account, 'x');
+}
+
+struct skey key_kept(uint32_t account, int64_t time, uint32_t mbox, uint32_t uid)
+{
+	struct skey k = key_kept_prefix(account);
+
+	add_u64(&k, time < 0 ? 0 : (uint64_t)time);
+	add_u32(&k, mbox);
+	add_u32(&k, uid);
+	return k;
+}
+
+bool key_kept_read(slice key, int64_t *time, uint32_t *mbox, uint32_t *uid)
+{
+	struct rd r = rd_init(slice_from(key, 6));
+
+	*time = (int64_t)rd_u64(&r);
+	*mbox = rd_u32(&r);
+	*uid = rd_u32(&r);
+	return !r.bad && rd_left(&r) == 0 && *time >= 0;
+}
+
+struct skey key_kept_mbox(uint32_t account, uint32_t mbox)
+{
+	struct skey k = key_account_type(account, 'd');
+
+	add_u32(&k, mbox);
+	return k;
+}
+
+struct skey key_kept_account_prefix(void)
+{
+	return key_of('Y');
+}
+
+struct skey key_kept_account(uint32_t account)
+{
+	struct skey k = key_kept_account_prefix();
+
+	add_u32(&k, account);
+	return k;
+}
+
+struct skey key_kept_due_from(int64_t time)
+{
+	struct skey k = key_of('Z');
+
+	add_u64(&k, time < 0 ? 0 : (uint64_t)time);
+	return k;
+}
+
+struct skey key_kept_due(const struct kept_due *d)
+{
+	struct skey k = key_kept_due_from(d->time);
+
+	add_u8(&k, d->kind);
+	add_u32(&k, d->account);
+	add_u32(&k, d->mbox);
+	return k;
+}
+
+bool key_kept_due_read(slice key, struct kept_due *out)
+{
+	struct rd r = rd_init(slice_from(key, 1));
+	uint8_t kind;
+
+	out->time = (int64_t)rd_u64(&r);
+	kind = rd_u8(&r);
+	out->kind = (enum kept_kind)kind;
+	out->account = rd_u32(&r);
+	out->mbox = rd_u32(&r);
+	return !r.bad && rd_left(&r) == 0 && out->time >= 0 &&
+	       (kind == KEPT_MESSAGES || kind == KEPT_MAILBOX || kind == KEPT_ACCOUNT);
+}
+
+struct skey key_policy(void)
+{
+	return key_two('S', 'p');
+}
+
+struct skey key_trusted_time(void)
+{
+	return key_two('S', 't');
 }
 
 struct skey key_reference(const struct blob_id *blob, uint32_t account, uint64_t email)

@@ -6,6 +6,14 @@ static bool version_is(struct rd *r)
 	return rd_u8(r) == SCHEMA_ROW;
 }
 
+/* 1 or 2; anything else is damage, and 0. */
+static uint8_t version_of(struct rd *r)
+{
+	uint8_t v = rd_u8(r);
+
+	return v == SCHEMA_ROW || v == SCHEMA_ROW_2 ? v : 0;
+}
+
 static bool ended(const struct rd *r)
 {
 	return !r->bad && rd_left(r) == 0;
@@ -56,6 +64,101 @@ bool row_directory_read(slice s, struct row_directory *r)
 	return ended(&d);
 }
 
+void row_domain_write(struct buf *b, const struct row_domain *r)
+{
+	buf_put_u8(b, SCHEMA_ROW_2);
+	buf_put_u64(b, (uint64_t)r->created);
+	buf_put_varint(b, r->quota_bytes);
+	buf_put_varint(b, r->quota_messages);
+}
+
+bool row_domain_read(slice s, struct row_domain *r)
+{
+	struct rd d = rd_init(s);
+	uint8_t version = version_of(&d);
+
+	if (!version)
+		return false;
+	*r = (struct row_domain){ .created = (int64_t)rd_u64(&d) };
+	if (version == SCHEMA_ROW_2) {
+		r->quota_bytes = rd_varint(&d);
+		r->quota_messages = rd_varint(&d);
+	}
+	return ended(&d);
+}
+
+enum { POLICY_LIMITS = 1, POLICY_EXPIRY = 2 };
+
+void row_policy_write(struct buf *b, const struct row_policy *r)
+{
+	const struct store_policy *p = &r->policy;
+
+	buf_put_u8(b, SCHEMA_ROW);
+	buf_put_u8(b, (uint8_t)((r->has_limits ? POLICY_LIMITS : 0) |
+				(r->has_expiry ? POLICY_EXPIRY : 0)));
+	buf_put_varint(b, p->quota_bytes);
+	buf_put_varint(b, p->quota_messages);
+	buf_put_varint(b, p->quota_grace);
+	buf_put_u32(b, p->keep_days);
+	buf_put_u32(b, p->expire_trash_days);
+	buf_put_u32(b, p->expire_junk_days);
+	buf_put_bytes(b, slice_str(p->language));
+}
+
+static bool language_read(struct rd *d, char out[3])
+{
+	slice l = rd_bytes(d);
+
+	memset(out, 0, 3);
+	if (d->bad || (l.n != 0 && l.n != 2))
+		return false;
+	if (l.n)
+		memcpy(out, l.p, l.n);
+	return true;
+}
+
+bool row_policy_read(slice s, struct row_policy *r)
+{
+	struct rd d = rd_init(s);
+	struct store_policy *p = &r->policy;
+
+	if (!version_is(&d))
+		return false;
+	uint8_t bits = rd_u8(&d);
+
+	r->has_limits = bits & POLICY_LIMITS;
+	r->has_expiry = bits & POLICY_EXPIRY;
+	p->quota_bytes = rd_varint(&d);
+	p->quota_messages = rd_varint(&d);
+	p->quota_grace = rd_varint(&d);
+	p->keep_days = rd_u32(&d);
+	p->expire_trash_days = rd_u32(&d);
+	p->expire_junk_days = rd_u32(&d);
+	return language_read(&d, p->language) && ended(&d);
+}
+
+void row_trusted_time_write(struct buf *b, const struct row_trusted_time *r)
+{
+	buf_put_u8(b, SCHEMA_ROW);
+	buf_put_u64(b, (uint64_t)r->trusted);
+	buf_put_u64(b, (uint64_t)r->jump_to);
+	buf_put_u64(b, (uint64_t)r->jump_held);
+	buf_put_u64(b, (uint64_t)r->saved_since);
+}
+
+bool row_trusted_time_read(slice s, struct row_trusted_time *r)
+{
+	struct rd d = rd_init(s);
+
+	if (!version_is(&d))
+		return false;
+	r->trusted = (int64_t)rd_u64(&d);
+	r->jump_to = (int64_t)rd_u64(&d);
+	r->jump_held = (int64_t)rd_u64(&d);
+	r->saved_since = (int64_t)rd_u64(&d);
+	return ended(&d);
+}
+
 enum { LOGIN_ALIAS = 1, LOGIN_DISABLED = 2 };
 
 void row_login_write(struct buf *b, const struct row_login *r)
@@ -84,9 +187,11 @@ bool row_login_read(slice s, struct row_login *r)
 	return ended(&d);
 }
 
+enum { ACCOUNT_QUOTA_BYTES = 1, ACCOUNT_QUOTA_MESSAGES = 2 };
+
 void row_account_write(struct buf *b, const struct row_account *r)
 {
-	buf_put_u8(b, SCHEMA_ROW);
+	buf_put_u8(b, SCHEMA_ROW_2);
 	buf_put_u64(b, r->modseq);
 	buf_put_u64(b, r->next_email);
 	buf_put_u32(b, r->next_mbox);
@@ -94,17 +199,26 @@ void row_account_write(struct buf *b, const struct row_account *r)
 	buf_put_varint(b, r->log_floor);
 	buf_put_varint(b, r->bytes);
 	buf_put_varint(b, r->messages);
-	buf_put_varint(b, r->quota);
+	buf_put_varint(b, r->quota_bytes);
 	for (int i = 0; i < SCHEMA_ROLES; i++)
 		buf_put_u32(b, r->role[i]);
+	buf_put_u8(b, (uint8_t)((r->has_quota_bytes ? ACCOUNT_QUOTA_BYTES : 0) |
+				(r->has_quota_messages ? ACCOUNT_QUOTA_MESSAGES : 0)));
+	buf_put_varint(b, r->quota_messages);
+	buf_put_varint(b, r->held_bytes);
+	buf_put_varint(b, r->held_messages);
+	buf_put_u8(b, r->warned);
+	buf_put_bytes(b, slice_str(r->language));
 }
 
 bool row_account_read(slice s, struct row_account *r)
 {
 	struct rd d = rd_init(s);
+	uint8_t version = version_of(&d);
 
-	if (!version_is(&d))
+	if (!version)
 		return false;
+	*r = (struct row_account){ 0 };
 	r->modseq = rd_u64(&d);
 	r->next_email = rd_u64(&d);
 	r->next_mbox = rd_u32(&d);
@@ -112,15 +226,25 @@ bool row_account_read(slice s, struct row_account *r)
 	r->log_floor = rd_varint(&d);
 	r->bytes = rd_varint(&d);
 	r->messages = rd_varint(&d);
-	r->quota = rd_varint(&d);
+	r->quota_bytes = rd_varint(&d);
 	for (int i = 0; i < SCHEMA_ROLES; i++)
 		r->role[i] = rd_u32(&d);
-	return ended(&d);
+	if (version == SCHEMA_ROW)
+		return ended(&d);
+	uint8_t bits = rd_u8(&d);
+
+	r->has_quota_bytes = bits & ACCOUNT_QUOTA_BYTES;
+	r->has_quota_messages = bits & ACCOUNT_QUOTA_MESSAGES;
+	r->quota_messages = rd_varint(&d);
+	r->held_bytes = rd_varint(&d);
+	r->held_messages = rd_varint(&d);
+	r->warned = rd_u8(&d);
+	return language_read(&d, r->language) && ended(&d);
 }
 
 void row_mbox_write(struct buf *b, const struct row_mbox *r)
 {
-	buf_put_u8(b, SCHEMA_ROW);
+	buf_put_u8(b, SCHEMA_ROW_2);
 	buf_put_u8(b, r->exists);
 	buf_put_u8(b, r->role);
 	buf_put_u32(b, r->parent);
@@ -133,14 +257,18 @@ void row_mbox_write(struct buf *b, const struct row_mbox *r)
 	buf_put_varint(b, r->modseq);
 	buf_put_varint(b, r->bytes);
 	buf_put_bytes(b, r->name);
+	buf_put_varint(b, r->expire);
+	buf_put_varint(b, r->expired_to);
 }
 
 bool row_mbox_read(slice s, struct row_mbox *r)
 {
 	struct rd d = rd_init(s);
+	uint8_t version = version_of(&d);
 
-	if (!version_is(&d))
+	if (!version)
 		return false;
+	*r = (struct row_mbox){ 0 };
 	r->exists = rd_u8(&d);
 	r->role = rd_u8(&d);
 	r->parent = rd_u32(&d);
@@ -153,6 +281,10 @@ bool row_mbox_read(slice s, struct row_mbox *r)
 	r->modseq = rd_varint(&d);
 	r->bytes = rd_varint(&d);
 	r->name = rd_bytes(&d);
+	if (version == SCHEMA_ROW_2) {
+		r->expire = (uint16_t)rd_varint(&d);
+		r->expired_to = (uint32_t)rd_varint(&d);
+	}
 	return ended(&d) && r->role < SCHEMA_ROLES;
 }
 
@@ -174,7 +306,7 @@ enum { MESSAGE_PLACED = 1 };
 
 void row_message_write(unsigned char out[ROW_MESSAGE_SIZE], const struct row_message *r)
 {
-	out[0] = SCHEMA_ROW;
+	out[0] = SCHEMA_ROW_2;
 	out[1] = (unsigned char)r->row.flags.sys;
 	out[2] = r->placed ? MESSAGE_PLACED : 0;
 	put64(out + 3, r->row.email);
@@ -182,11 +314,14 @@ void row_message_write(unsigned char out[ROW_MESSAGE_SIZE], const struct row_mes
 	put64(out + 19, r->row.flags.kw);
 	put64(out + 27, (uint64_t)r->row.internal_date);
 	put64(out + 35, r->row.size);
+	put64(out + 43, (uint64_t)r->row.saved);
 }
 
 bool row_message_read(slice s, uint32_t uid, struct row_message *r)
 {
-	if (s.n != ROW_MESSAGE_SIZE || s.p[0] != SCHEMA_ROW)
+	bool has_saved = s.n == ROW_MESSAGE_SIZE && s.p[0] == SCHEMA_ROW_2;
+
+	if (!has_saved && (s.n != ROW_MESSAGE_SIZE_1 || s.p[0] != SCHEMA_ROW))
 		return false;
 	r->row = (struct store_row){
 		.uid = uid,
@@ -195,6 +330,7 @@ bool row_message_read(slice s, uint32_t uid, struct row_message *r)
 		.modseq = get64(s.p + 11),
 		.internal_date = (int64_t)get64(s.p + 27),
 		.size = get64(s.p + 35),
+		.saved = has_saved ? (int64_t)get64(s.p + 43) : 0,
 	};
 	r->placed = s.p[2] & MESSAGE_PLACED;
 	return true;
@@ -312,30 +448,77 @@ bool row_msgid_read(slice s, struct row_msgid *r)
 	return ended(&d);
 }
 
+enum { GONE_LAST = 1, GONE_MOVED = 2 };
+
 void row_gone_write(struct buf *b, const struct row_gone *r)
 {
 	unsigned char m[ROW_MESSAGE_SIZE];
 
 	row_message_write(m, &r->msg);
-	buf_put_u8(b, SCHEMA_ROW);
-	buf_put_u8(b, r->last);
+	buf_put_u8(b, SCHEMA_ROW_2);
+	buf_put_u8(b, (uint8_t)((r->last ? GONE_LAST : 0) | (r->moved ? GONE_MOVED : 0)));
 	buf_put_u64(b, r->modseq);
 	buf_put_u64(b, (uint64_t)r->time);
 	buf_add(b, slice_make(m, sizeof(m)));
 }
 
+/* Version 1 has one byte for `last`, 0 or 1, and a message of version 1. */
 bool row_gone_read(slice s, uint32_t uid, struct row_gone *r)
+{
+	struct rd d = rd_init(s);
+
+	if (!version_of(&d))
+		return false;
+	uint8_t bits = rd_u8(&d);
+
+	r->last = bits & GONE_LAST;
+	r->moved = bits & GONE_MOVED;
+	r->modseq = rd_u64(&d);
+	r->time = (int64_t)rd_u64(&d);
+	return !d.bad && row_message_read(rd_raw(&d, rd_left(&d)), uid, &r->msg);
+}
+
+void row_kept_mbox_write(struct buf *b, const struct row_kept_mbox *r)
+{
+	buf_put_u8(b, SCHEMA_ROW);
+	buf_put_u64(b, (uint64_t)r->time);
+	buf_put_bytes(b, r->path);
+	row_mbox_write(b, &r->mbox);
+}
+
+bool row_kept_mbox_read(slice s, struct row_kept_mbox *r)
 {
 	struct rd d = rd_init(s);
 
 	if (!version_is(&d))
 		return false;
-	r->last = rd_u8(&d);
-	r->modseq = rd_u64(&d);
 	r->time = (int64_t)rd_u64(&d);
-	slice m = rd_raw(&d, ROW_MESSAGE_SIZE);
+	r->path = rd_bytes(&d);
+	return !d.bad && row_mbox_read(slice_make(d.p, rd_left(&d)), &r->mbox);
+}
 
-	return ended(&d) && row_message_read(m, uid, &r->msg);
+void row_kept_account_write(struct buf *b, const struct row_kept_account *r)
+{
+	buf_put_u8(b, SCHEMA_ROW);
+	buf_put_u64(b, (uint64_t)r->time);
+	buf_put_bytes(b, r->address);
+	buf_put_bytes(b, r->login);
+	buf_put_bytes(b, r->account);
+	buf_put_bytes(b, r->aliases);
+}
+
+bool row_kept_account_read(slice s, struct row_kept_account *r)
+{
+	struct rd d = rd_init(s);
+
+	if (!version_is(&d))
+		return false;
+	r->time = (int64_t)rd_u64(&d);
+	r->address = rd_bytes(&d);
+	r->login = rd_bytes(&d);
+	r->account = rd_bytes(&d);
+	r->aliases = rd_bytes(&d);
+	return ended(&d);
 }
 
 void row_log_start(struct buf *b)

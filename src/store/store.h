@@ -36,6 +36,32 @@ void store_unpark(struct store *s, struct parked *park);
 void store_commit(struct store_txn *t, struct done *d); /* t is gone when it returns */
 enum status store_commit_wait(struct store_txn *t, struct err *e) MUST_USE;
 void store_abort(struct store_txn *t);
+/* Gives disk back in the end (expunge, sweep): goes on where others are refused for want
+ * of it. See kv_txn_frees. */
+void store_txn_frees(struct store_txn *t);
+/* ERR_DISK_FULL when there is less disk than is reserved; asks the system now and then.
+ * cached: from what is remembered, for a thread that must not ask. */
+enum status store_disk_room(struct store *s, struct err *e) MUST_USE;
+bool store_disk_room_cached(struct store *s);
+
+/* --- policy: what the configuration says of all accounts (docs/adr/0012) -------------- */
+struct store_policy {
+	/* limits of accounts that have none of their own; 0: none */
+	uint64_t quota_bytes, quota_messages;
+	/* octets a message whose recipient was accepted may go beyond the limit */
+	uint64_t quota_grace;
+	/* how long what is deleted can be brought back; 0: not at all */
+	unsigned keep_days;
+	/* 0: never */
+	unsigned expire_trash_days, expire_junk_days;
+	char language[3]; /* of mail the server writes: "en", "fr" */
+};
+/* Kept in the store, so that commands find it while no server runs. A new store has none:
+ * no limits, nothing is kept or expires. */
+enum status store_policy_set(struct store *s, const struct store_policy *p,
+			     struct err *e) MUST_USE;
+void store_policy_get(struct store *s, struct store_policy *out);
+bool store_language_is_known(slice language);
 
 /* --- directory: domains, accounts, aliases ------------------------------------------ */
 /* Addresses are folded: domain lower case (A-labels and U-labels both found, IDNA2008),
@@ -70,6 +96,10 @@ struct store_account {
 	bool disabled, is_admin;
 	int64_t created;  /* seconds */
 	uint64_t bytes, messages;
+	uint64_t quota_bytes, quota_messages; /* that apply; 0: none */
+	bool has_own_quota;
+	uint64_t held_bytes, held_messages;   /* kept for undelete, not in bytes */
+	char language[3];                     /* empty: the policy's */
 };
 /* Makes INBOX, Drafts, Sent, Junk, Trash, Archive (RFC 6154) with it. Its domain must
  * exist. The first account made is admin. */
@@ -94,11 +124,16 @@ enum status store_account_set_verifier(struct store *s, slice address, slice ver
 				       struct err *e) MUST_USE;
 enum status store_account_set_disabled(struct store *s, slice address, bool disabled,
 				       struct err *e) MUST_USE;
-/* with all its mail; the id is never reused */
+/* With all its mail and its aliases, which are kept for undelete when the policy says so;
+ * the id is never reused. purge: for good, at once. */
 enum status store_account_remove(struct store *s, slice address, struct err *e) MUST_USE;
+enum status store_account_purge(struct store *s, slice address, struct err *e) MUST_USE;
 enum status store_account_list(struct store *s, struct arena *a,
 			       struct store_account **out, size_t *out_n,
 			       struct err *e) MUST_USE;
+/* "en", "fr"; empty: as the policy says. ERR_SYNTAX. */
+enum status store_account_set_language(struct store *s, slice address, slice language,
+				       struct err *e) MUST_USE;
 struct store_alias {
 	slice address, target;
 };
@@ -133,6 +168,7 @@ struct store_mailbox {
 	bool subscribed, has_children;
 	uint32_t uidvalidity, uidnext, messages, unseen, deleted, first_recent;
 	uint64_t modseq, bytes;
+	uint16_t expire; /* days + 1 after which its messages go; 0: what the policy says */
 };
 enum status store_mailbox_list(struct store *s, uint32_t account, struct arena *a,
 			       struct store_mailbox **out, size_t *out_n,
@@ -166,6 +202,51 @@ enum status store_mailbox_uids(struct store_txn *t, uint32_t account, uint32_t m
 			       uint32_t uidvalidity, uint32_t uidnext,
 			       struct err *e) MUST_USE;
 
+/* days after which messages go, counted from when they came into it; 0: never; -1: what
+ * the policy says for its role */
+enum status store_mailbox_set_expiry(struct store *s, uint32_t account, slice name,
+				     int days, struct err *e) MUST_USE;
+
+/* --- retention and undelete (docs/adr/0012) ------------------------------------------- */
+/* Expires what is due and clears what was kept for long enough: a bounded part of it. A
+ * background job calls it as store_sweep, one at a time. */
+enum status store_retention_run(struct store *s, size_t max, size_t *out_done,
+				struct err *e) MUST_USE;
+struct store_undelete { /* which; all empty: everything */
+	slice mailbox;
+	int64_t since;    /* deleted then or later, seconds */
+	slice message_id; /* without <>: messages only */
+};
+struct store_deleted {
+	bool is_mailbox;
+	slice mailbox;
+	int64_t deleted, internal_date;
+	uint64_t messages, bytes;
+	slice subject, message_id; /* of a message */
+};
+/* At most LIMIT_UNDELETE_LIST. */
+enum status store_undelete_list(struct store *s, uint32_t account,
+				const struct store_undelete *wanted, struct arena *a,
+				struct store_deleted **out, size_t *out_n,
+				struct err *e) MUST_USE;
+/* In transactions of bounded size: after an error what was counted is back. */
+enum status store_undelete(struct store *s, uint32_t account,
+			   const struct store_undelete *wanted, size_t *out_messages,
+			   size_t *out_mailboxes, struct err *e) MUST_USE;
+struct store_removed {
+	uint32_t id;
+	slice address;
+	int64_t removed;
+	uint64_t bytes, messages;
+};
+enum status store_account_removed(struct store *s, struct arena *a,
+				  struct store_removed **out, size_t *out_n,
+				  struct err *e) MUST_USE;
+/* The one removed last of that address, which must be free; aliases that are free come
+ * back, too. */
+enum status store_account_undelete(struct store *s, slice address,
+				   struct err *e) MUST_USE;
+
 /* --- messages: reading -------------------------------------------------------------- */
 /* \Deleted belongs to the mailbox row, the others and keywords to the email */
 enum store_flag {
@@ -185,6 +266,8 @@ struct store_row { /* the ~40-byte row that SELECT and FETCH FLAGS scan */
 	struct store_flags flags;
 	int64_t internal_date; /* seconds */
 	uint64_t size;         /* RFC822.SIZE: prefix + blob */
+	/* when it came into this mailbox, seconds (RFC 8514 3); 0: before that was kept */
+	int64_t saved;
 };
 /* Rows with from ≤ uid ≤ to, ascending. fn returns false to stop. */
 typedef bool (*store_row_fn)(void *ctx, const struct store_row *row);
@@ -239,14 +322,52 @@ enum status store_keywords(struct store *s, uint32_t account, struct arena *a,
 enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keyword,
 			      unsigned *out, struct err *e) MUST_USE;
 
+/* --- quota: octets and messages of an account, and of a domain's accounts together ------ */
+#define STORE_QUOTA_KEEP    (UINT64_MAX - 1) /* this limit stays as it is */
+#define STORE_QUOTA_DEFAULT UINT64_MAX       /* no limit of its own: the policy's */
+/* Limits; 0: none. ERR_NO_ACCOUNT. */
+enum status store_quota_set(struct store *s, slice address, uint64_t bytes,
+			    uint64_t messages, struct err *e) MUST_USE;
+/* STORE_QUOTA_DEFAULT is none here. ERR_NO_DOMAIN. */
+enum status store_quota_set_domain(struct store *s, slice domain, uint64_t bytes,
+				   uint64_t messages, struct err *e) MUST_USE;
+struct store_domain_quota {
+	uint64_t bytes, messages, quota_bytes, quota_messages;
+};
+enum status store_quota_domain(struct store *s, slice domain,
+			       struct store_domain_quota *out, struct err *e) MUST_USE;
+/* Adds up again what the accounts of domains with limits use, when something has changed
+ * that commits do not tell, or when forced. A background job calls it. */
+enum status store_quota_refresh(struct store *s, bool force, struct err *e) MUST_USE;
+/* Is there room for one more message of `size` octets (0: not known)? Asked before it is
+ * sent; address is the account's own. */
+enum store_room {
+	STORE_ROOM,
+	STORE_ROOM_NOT_NOW, /* full */
+	STORE_ROOM_NEVER    /* larger than the limit itself */
+};
+enum status store_room(struct store *s, uint32_t account, slice address, uint64_t size,
+		       enum store_room *out, struct err *e) MUST_USE;
+/* From what is remembered: false when it is not known without a read. */
+bool store_room_cached(struct store *s, uint32_t account, slice address, uint64_t size,
+		       enum store_room *out) MUST_USE;
+
 /* --- messages: changing ------------------------------------------------------------- */
 /* One intake (a finished message) goes to any number of accounts of the transaction,
  * stored once (DESIGN §4). */
+enum store_quota { /* what a limit means for a message that is there */
+	STORE_QUOTA_NONE,    /* nothing: it was accepted before, or an administrator brings it */
+	STORE_QUOTA_STRICT,  /* APPEND */
+	STORE_QUOTA_DELIVER, /* its recipient was accepted: the grace applies */
+	STORE_QUOTA_SHARED   /* and it has others, who shall not wait for one full account:
+				it also comes when the limit was not reached before it */
+};
 struct store_place {
 	uint32_t account, mbox; /* mbox 0: INBOX */
 	slice prefix;           /* trace lines in front, CRLF ended; empty for APPEND */
 	struct store_flags flags;
 	int64_t internal_date;  /* seconds */
+	enum store_quota quota; /* ERR_OVERQUOTA, and nothing is written */
 };
 enum status store_add(struct store_txn *t, struct intake *in,
 		      const struct store_place *where, uint32_t *out_uid,

@@ -223,12 +223,64 @@ enum status store_account_set_disabled(struct store *s, slice address, bool disa
 	return account_change(s, address, NULL, &disabled, e);
 }
 
+static enum status set_language(struct store_txn *t, uint32_t account, slice language,
+				struct err *e)
+{
+	struct txn_account *ta;
+	enum status st = txn_account(t, account, &ta, e);
+
+	if (st != ST_OK)
+		return st;
+	char *to = ta->hot->row.language;
+
+	memset(to, 0, sizeof(ta->hot->row.language));
+	if (language.n)
+		memcpy(to, language.p, language.n);
+	ta->hot->dirty = true;
+	return ST_OK;
+}
+
+enum status store_account_set_language(struct store *s, slice address, slice language,
+				       struct err *e)
+{
+	AUTO_ARENA a = { 0 };
+	struct store_account acct;
+	struct store_txn *t;
+
+	if (language.n && !store_language_is_known(language))
+		return err_set(e, ERR_SYNTAX, "no language '%.*s' here: en or fr",
+			       FMT(language));
+	arena_init(&a);
+	enum status st = store_account_get(s, address, &a, &acct, e);
+
+	if (st == ST_OK)
+		st = txn_begin_wait(s, &acct.id, 1, &t, e);
+	return st == ST_OK ? finish(t, set_language(t, acct.id, language, e), e) : st;
+}
+
 /* --- removing ----------------------------------------------------------------------- */
 struct remove_scan {
 	struct store_txn *t;
 	uint32_t account,
 		lowest; /* lowest: of the other accounts, 0 when there is none */
+	struct buf *aliases;
 };
+
+#define KEPT_ALIASES (60u << 10) /* octets of aliases that come back with an account */
+
+static void keep_alias(struct remove_scan *r, slice key)
+{
+	slice rest = slice_from(key, 2);
+	struct address addr = { .domain = slice_cut(&rest, 0) };
+
+	addr.local = rest;
+	slice text = address_join(r->t->a, &addr);
+
+	if (r->aliases->n + text.n < KEPT_ALIASES) {
+		buf_add(r->aliases, text);
+		buf_addc(r->aliases, '\n');
+	}
+}
 
 static bool remove_aliases(void *ctx, slice key, slice value)
 {
@@ -237,17 +289,44 @@ static bool remove_aliases(void *ctx, slice key, slice value)
 
 	if (!row_login_read(value, &login))
 		return true;
-	if (login.is_alias && login.account == r->account)
+	if (login.is_alias && login.account == r->account) {
+		keep_alias(r, key);
 		txn_del(r->t, arena_dup(r->t->a, key));
+	}
 	if (!login.is_alias && login.account != r->account &&
 	    (!r->lowest || login.account < r->lowest))
 		r->lowest = login.account;
 	return true;
 }
 
-static enum status account_unlink(struct store_txn *t, slice address, uint32_t account,
-				  struct err *e)
+/* The rows that are deleted now, as they are. */
+static enum status account_keep(struct store_txn *t, const struct address *addr,
+				const struct row_login *login, const struct txn_account *ta,
+				slice aliases)
 {
+	AUTO_BUF b = { 0 }, l = { 0 }, acct = { 0 };
+	struct skey k = key_kept_account(ta->id);
+	struct row_kept_account kept = { .time = saved_now(t->s),
+					 .address = address_join(t->a, addr),
+					 .aliases = aliases };
+
+	buf_init(&b, LIMIT_VALUE);
+	buf_init(&l, LIMIT_VALUE);
+	buf_init(&acct, LIMIT_VALUE);
+	row_login_write(&l, login);
+	row_account_write(&acct, &ta->hot->row);
+	kept.login = buf_slice(&l);
+	kept.account = buf_slice(&acct);
+	row_kept_account_write(&b, &kept);
+	txn_put_buf(t, skey_slice(&k), &b);
+	kept_note(t, KEPT_ACCOUNT, ta->id, 0, kept.time);
+	return ST_OK;
+}
+
+static enum status account_unlink(struct store_txn *t, slice address, uint32_t account,
+				  bool keep, struct err *e)
+{
+	AUTO_BUF aliases = { 0 };
 	struct address addr;
 	struct row_login login;
 	struct row_directory *d;
@@ -255,7 +334,8 @@ static enum status account_unlink(struct store_txn *t, slice address, uint32_t a
 	struct skey from = key_login_prefix(), to = from;
 	struct skey id = key_account_address(account), row = key_account(account),
 		    gone = key_gone_account(account);
-	struct remove_scan scan = { t, account, 0 };
+	buf_init(&aliases, LIMIT_VALUE);
+	struct remove_scan scan = { t, account, 0, &aliases };
 	enum status st = account_login(t, address, &addr, &login, e);
 
 	if (st != ST_OK)
@@ -281,13 +361,17 @@ static enum status account_unlink(struct store_txn *t, slice address, uint32_t a
 	txn_del(t, key_login(t->a, addr.domain, addr.local));
 	txn_del(t, skey_slice(&id));
 	txn_del(t, skey_slice(&row)); /* from here on nobody can work on it */
-	txn_put_empty(t, skey_slice(&gone));
+	if (keep)
+		st = account_keep(t, &addr, &login, ta, buf_slice(&aliases));
+	else
+		txn_put_empty(t, skey_slice(&gone));
 	ta->is_gone = true;
 	t->directory_changed = true;
-	return ST_OK;
+	return st;
 }
 
-enum status store_account_remove(struct store *s, slice address, struct err *e)
+static enum status account_remove(struct store *s, slice address, bool keep,
+				  struct err *e)
 {
 	AUTO_ARENA a = { 0 };
 	struct store_account acct;
@@ -301,7 +385,165 @@ enum status store_account_remove(struct store *s, slice address, struct err *e)
 	const uint32_t ids[] = { 0, acct.id };
 
 	st = txn_begin_wait(s, ids, 2, &t, e);
-	return st == ST_OK ? finish(t, account_unlink(t, address, acct.id, e), e) : st;
+	return st == ST_OK ? finish(t, account_unlink(t, address, acct.id, keep, e), e)
+			   : st;
+}
+
+enum status store_account_remove(struct store *s, slice address, struct err *e)
+{
+	return account_remove(s, address, policy_keep_days(s) > 0, e);
+}
+
+enum status store_account_purge(struct store *s, slice address, struct err *e)
+{
+	return account_remove(s, address, false, e);
+}
+
+/* --- coming back -------------------------------------------------------------------- */
+struct restore_scan {
+	struct store_txn *t;
+	struct arena *a;
+	uint64_t bytes, messages; /* held */
+	struct restored_mbox {
+		uint32_t id;
+		struct row_mbox row;
+	} *at;
+	size_t n, cap;
+	bool has_kept;
+};
+
+static bool restore_kept(void *ctx, slice key, slice value)
+{
+	struct restore_scan *r = ctx;
+	struct row_gone g;
+	struct row_kept_mbox m;
+
+	if (key.p[5] == 'x' && row_gone_read(value, 0, &g)) {
+		r->bytes += g.msg.row.size;
+		r->messages++;
+		r->has_kept = true;
+	} else if (key.p[5] == 'd' && row_kept_mbox_read(value, &m)) {
+		struct rd id = rd_init(slice_from(key, 6));
+
+		r->bytes += m.mbox.bytes;
+		r->messages += m.mbox.messages;
+		/* its row Z may have been found meanwhile, without an account */
+		kept_note(r->t, KEPT_MAILBOX, key_account_of(key), rd_u32(&id), m.time);
+	}
+	return true;
+}
+
+static bool restore_mbox(void *ctx, slice key, slice value)
+{
+	struct restore_scan *r = ctx;
+	struct rd id = rd_init(slice_from(key, 6));
+
+	if (r->n == r->cap) {
+		struct restored_mbox *old = r->at;
+
+		r->cap = r->cap ? r->cap * 2 : 16;
+		r->at = arena_array(r->a, r->cap, sizeof(*r->at));
+		if (r->n)
+			memcpy(r->at, old, r->n * sizeof(*r->at));
+	}
+	r->at[r->n].id = rd_u32(&id);
+	if (row_mbox_read(arena_dup(r->a, value), &r->at[r->n].row))
+		r->n++; /* a damaged one stays as it is */
+	return true;
+}
+
+static enum status scan_type(struct store_txn *t, uint32_t account, char type,
+			     kv_row_fn fn, struct restore_scan *r, struct err *e)
+{
+	struct skey from = key_account_type(account, type), to = from;
+
+	skey_next_prefix(&to);
+	struct kv_range range = { .from = skey_slice(&from), .to = skey_slice(&to) };
+
+	return kv_scan(t->s->kv, t->kt, &range, fn, r, e);
+}
+
+/* Another account may have had the address since: every mailbox is a new one for clients. */
+static enum status mailboxes_restore(struct store_txn *t, uint32_t account,
+				     struct restore_scan *r, struct err *e)
+{
+	AUTO_BUF b = { 0 };
+	enum status st = scan_type(t, account, 'f', restore_mbox, r, e);
+
+	buf_init(&b, LIMIT_VALUE);
+	for (size_t i = 0; i < r->n && st == ST_OK; i++) {
+		struct skey k = key_mbox(account, r->at[i].id);
+
+		if (!r->at[i].row.exists)
+			continue;
+		r->at[i].row.uidvalidity = txn_uidvalidity(t);
+		buf_reset(&b);
+		row_mbox_write(&b, &r->at[i].row);
+		txn_put_buf(t, skey_slice(&k), &b);
+	}
+	return st;
+}
+
+static void aliases_restore(struct store_txn *t, uint32_t account, slice aliases)
+{
+	while (aliases.n) {
+		struct address addr;
+		struct row_login alias = { .is_alias = true,
+					   .account = account,
+					   .created = clock_now_s(t->s->clock),
+					   .verifier = SL("") };
+
+		if (address_free(t, slice_cut(&aliases, '\n'), &addr, NULL) == ST_OK)
+			login_put(t, &addr, &alias);
+	}
+}
+
+enum status account_restore(struct store_txn *t, uint32_t account, struct err *e)
+{
+	slice row;
+	AUTO_BUF b = { 0 };
+	struct address addr;
+	struct row_login login;
+	struct row_account acct;
+	struct row_kept_account kept;
+	struct row_directory *d;
+	struct restore_scan r = { .t = t, .a = t->a };
+	struct skey k = key_kept_account(account), ka = key_account(account);
+	enum status st = txn_get(t, skey_slice(&k), &row, e);
+
+	if (st == ST_NOT_FOUND)
+		return err_set(e, ERR_NO_ACCOUNT, "the account is not kept any more");
+	if (st != ST_OK)
+		return st;
+	if (!row_kept_account_read(row, &kept) || !row_login_read(kept.login, &login) ||
+	    !row_account_read(kept.account, &acct))
+		return damaged(e, "kept account");
+	st = address_free(t, kept.address, &addr, e);
+	if (st == ST_OK)
+		st = txn_directory(t, &d, e);
+	if (st == ST_OK)
+		st = scan_type(t, account, 'x', restore_kept, &r, e);
+	if (st == ST_OK)
+		st = scan_type(t, account, 'd', restore_kept, &r, e);
+	if (st == ST_OK)
+		st = mailboxes_restore(t, account, &r, e);
+	if (st != ST_OK)
+		return st;
+	acct.held_bytes = r.bytes;
+	acct.held_messages = r.messages;
+	if (r.has_kept) /* rows Z of before may have been found without an account */
+		kept_note(t, KEPT_MESSAGES, account, 0, saved_now(t->s));
+	buf_init(&b, LIMIT_VALUE);
+	row_account_write(&b, &acct);
+	txn_put_buf(t, skey_slice(&ka), &b);
+	login_put(t, &addr, &login);
+	aliases_restore(t, account, kept.aliases);
+	txn_del(t, skey_slice(&k));
+	if (!d->admin) {
+		d->admin = account;
+		t->directory_dirty = true;
+	}
+	return ST_OK;
 }
 
 /* --- reading ------------------------------------------------------------------------ */
@@ -327,6 +569,7 @@ static enum status account_fill(struct store *s, struct arena *a,
 	out->created = login->created;
 	out->bytes = r.bytes;
 	out->messages = r.messages;
+	quota_fill(s, &r, out);
 	return ST_OK;
 }
 

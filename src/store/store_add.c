@@ -58,7 +58,7 @@ static void email_put(struct store_txn *t, uint32_t account, uint64_t email,
 	}
 }
 
-enum status add_message(struct store_txn *t, const struct message_source *src,
+enum status add_unasked(struct store_txn *t, const struct message_source *src,
 			const struct store_place *where, uint32_t *out_uid, struct err *e)
 {
 	struct txn_account *ta;
@@ -82,6 +82,7 @@ enum status add_message(struct store_txn *t, const struct message_source *src,
 		.flags = where->flags,
 		.internal_date = where->internal_date,
 		.size = where->prefix.n + email.blob_size,
+		.saved = saved_now(t->s),
 	};
 	email.received = where->internal_date;
 	email.prefix = where->prefix;
@@ -95,6 +96,22 @@ enum status add_message(struct store_txn *t, const struct message_source *src,
 	if (out_uid)
 		*out_uid = msg.row.uid;
 	return ST_OK;
+}
+
+enum status add_message(struct store_txn *t, const struct message_source *src,
+			const struct store_place *where, uint32_t *out_uid, struct err *e)
+{
+	struct txn_account *ta;
+	enum status st = txn_account(t, where->account, &ta, e);
+
+	if (st == ST_OK)
+		st = quota_check(t, ta, where->prefix.n + src->email.blob_size, 1,
+				 where->quota, e);
+	if (st == ST_OK)
+		st = add_unasked(t, src, where, out_uid, e);
+	if (st == ST_OK)
+		quota_warn(t, ta);
+	return st;
 }
 
 enum status store_add(struct store_txn *t, struct intake *in,

@@ -106,9 +106,10 @@ static enum status transfer_one(struct transfer *x, struct row_message *msg,
 	if (st != ST_OK)
 		return st;
 	if (x->moves)
-		expunge_message(x->t, x->ta, x->from, msg, last);
+		expunge_message(x->t, x->ta, x->from, msg, last, true);
 	made.row.uid = uid;
 	made.row.modseq = txn_modseq(x->ta);
+	made.row.saved = saved_now(x->t->s); /* RFC 8514 3 */
 	txn_message_put(x->t, x->ta->id, x->to->id, &made);
 	count_message(x->ta, x->to, &made, 1);
 	txn_log(x->t, x->ta, x->to, LOG_ADDED, uid);
@@ -129,6 +130,18 @@ static enum status transfer_start(struct transfer *x, uint32_t account, uint32_t
 	return st;
 }
 
+/* Copies count as what they are for their reader: messages. RFC 9208 4.3.1: all or none. */
+static enum status room_for(struct transfer *x, struct err *e)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < x->list.n; i++)
+		bytes = quota_sum(bytes, x->list.at[i].row.size);
+	return x->list.n ? quota_check(x->t, x->ta, bytes, x->list.n, STORE_QUOTA_STRICT,
+				       e)
+			 : ST_OK;
+}
+
 static enum status transfer_run(struct transfer *x, struct err *e)
 {
 	size_t n = x->list.n;
@@ -136,6 +149,12 @@ static enum status transfer_run(struct transfer *x, struct err *e)
 
 	if (n > UINT32_MAX - x->to->row.uidnext)
 		return err_set(e, ERR_LIMIT, "the mailbox has given out all UIDs");
+	if (!x->moves) {
+		enum status st = room_for(x, e);
+
+		if (st != ST_OK)
+			return st;
+	}
 	x->out_from.uid = arena_array(x->t->a, n + 1, sizeof(uint32_t));
 	x->out_to.uid = arena_array(x->t->a, n + 1, sizeof(uint32_t));
 	for (size_t i = 0; i < n; i++) {
@@ -152,6 +171,8 @@ static enum status transfer_run(struct transfer *x, struct err *e)
 			return txn_break(x->t, &why);
 		}
 	}
+	if (!x->moves)
+		quota_warn(x->t, x->ta);
 	return ST_OK;
 }
 

@@ -41,8 +41,7 @@ static enum status domain_add(struct store_txn *t, slice domain, struct err *e)
 	if (st != ST_NOT_FOUND)
 		return st;
 	buf_init(&b, LIMIT_VALUE);
-	buf_put_u8(&b, SCHEMA_ROW);
-	buf_put_u64(&b, (uint64_t)clock_now_s(t->s->clock));
+	row_domain_write(&b, &(struct row_domain){ .created = clock_now_s(t->s->clock) });
 	txn_put_buf(t, key, &b);
 	t->directory_changed = true;
 	return ST_OK;

@@ -65,13 +65,14 @@ enum status place_remove(struct store_txn *t, uint32_t account,
 
 /* --- expunge ------------------------------------------------------------------------ */
 void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
-		     const struct row_message *msg, bool last)
+		     const struct row_message *msg, bool last, bool moved)
 {
 	AUTO_BUF b = { 0 };
 	struct row_gone g = {
 		.modseq = txn_modseq(ta),
 		.time = clock_now_s(t->s->clock),
 		.last = last,
+		.moved = moved,
 		.msg = *msg,
 	};
 	struct skey km = key_message(ta->id, m->id, msg->row.uid),
@@ -85,15 +86,14 @@ void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbo
 	txn_log(t, ta, m, LOG_EXPUNGED, msg->row.uid);
 }
 
-static enum status expunge_one(struct store_txn *t, struct txn_account *ta,
-			       struct hot_mbox *m, const struct row_message *msg,
-			       struct err *e)
+enum status expunge_row(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+			const struct row_message *msg, struct err *e)
 {
 	bool last;
 	enum status st = place_remove(t, ta->id, msg, m->id, &last, e);
 
 	if (st == ST_OK)
-		expunge_message(t, ta, m, msg, last);
+		expunge_message(t, ta, m, msg, last, false);
 	return st;
 }
 
@@ -122,7 +122,7 @@ enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox,
 	for (size_t i = 0; i < list.n; i++) {
 		if (only_deleted && !(list.at[i].row.flags.sys & FLAG_DELETED))
 			continue;
-		st = expunge_one(t, ta, m, &list.at[i], &why);
+		st = expunge_row(t, ta, m, &list.at[i], &why);
 		if (st != ST_OK) {
 			if (e)
 				*e = why;
@@ -176,4 +176,15 @@ enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email,
 		txn_del(t, skey_slice(&kt));
 	}
 	return ST_OK;
+}
+
+/* An email that was undeleted has a row g; no other that has lost its last place has. */
+enum status email_remove_unless_placed(struct store_txn *t, uint32_t account,
+				       uint64_t email, struct err *e)
+{
+	slice row;
+	struct skey k = key_places(account, email);
+	enum status st = txn_get(t, skey_slice(&k), &row, e);
+
+	return st == ST_NOT_FOUND ? email_remove(t, account, email, e) : st;
 }

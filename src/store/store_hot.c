@@ -54,6 +54,24 @@ struct hot *hot_take(struct store *s, uint32_t account)
 	return h;
 }
 
+bool hot_peek(struct store *s, uint32_t account, struct row_account *out)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->hot_lock);
+	struct hot **set = hot_set(s, account);
+
+	for (int i = 0; i < HOT_WAYS && !found; i++) {
+		if (set[i] && set[i]->account == account &&
+		    set[i]->epoch == kv_lock_epoch(s->kv, account)) {
+			*out = set[i]->row;
+			found = true;
+		}
+	}
+	pthread_mutex_unlock(&s->hot_lock);
+	return found;
+}
+
 /* What the transaction has written or removed is clean now. */
 static void hot_settle(struct hot *h)
 {

@@ -31,6 +31,8 @@ struct hot {
 	bool has_keywords;   /* loaded */
 	size_t n_keywords;
 	char *keyword[LIMIT_KEYWORDS]; /* NUL-terminated, own heap */
+	uint64_t domains_gen; /* of the table of domains; 0: not looked up */
+	int domain;           /* place in it, -1: no limits there */
 	uint64_t used;       /* cache: when it was put back */
 };
 
@@ -58,6 +60,13 @@ struct watch_bucket {
 };
 struct view_node;
 
+/* A domain with limits, and what its accounts use: store_quota.c. */
+struct domain_usage {
+	slice name; /* own heap */
+	uint64_t quota_bytes, quota_messages, bytes, messages;
+	bool is_counted;
+};
+
 struct store {
 	struct kv *kv;
 	const struct clock *clock;
@@ -80,6 +89,20 @@ struct store {
 
 	pthread_mutex_t view_lock;
 	struct view_node *view[VIEW_BUCKETS];
+
+	pthread_mutex_t policy_lock;
+	struct row_policy policy;
+	_Atomic bool has_limits; /* some quota may apply: nothing is asked otherwise */
+
+	pthread_mutex_t domain_lock;
+	struct domain_usage *domains;
+	_Atomic size_t n_domains;
+	_Atomic uint64_t domains_gen;
+	_Atomic bool domains_stale; /* accounts or limits have changed: count again */
+
+	pthread_mutex_t retention_lock;
+	struct retention *retention;
+	_Atomic int64_t trusted_s; /* the time retention trusts: store_retention.c */
 };
 
 /* --- transactions ------------------------------------------------------------------- */
@@ -96,6 +119,7 @@ struct txn_account {
 	struct hot *hot;      /* NULL: not asked for yet */
 	bool is_new, is_gone; /* made, removed by this transaction */
 	uint64_t modseq;      /* taken by this transaction; 0: none yet */
+	uint64_t bytes, messages; /* when the transaction first asked */
 	struct log_list *log, **log_tail;
 };
 struct store_txn {
@@ -157,11 +181,58 @@ struct hot *hot_new(uint32_t account);
 void hot_free(struct hot *h);
 struct hot *hot_take(struct store *s, uint32_t account); /* NULL: not there or void */
 void hot_put_back(struct store *s, struct hot *h);
+/* A copy of the account's counters, when they are there: with what is queued. */
+bool hot_peek(struct store *s, uint32_t account, struct row_account *out);
 void hot_drop_all(struct store *s);
 struct hot_mbox *hot_find(const struct hot *h, uint32_t mbox);
 /* copies the name */
 struct hot_mbox *hot_add(struct hot *h, uint32_t mbox, const struct row_mbox *row);
 void hot_rename(struct hot_mbox *m, slice name);
+
+/* --- policy and quota: store_policy.c, store_quota.c, store_warning.c ---------------- */
+enum status policy_open(struct store *s, struct err *e) MUST_USE;
+void policy_close(struct store *s);
+void policy_notes_limits(struct store_txn *t);
+void quota_init(struct store *s);
+void quota_done(struct store *s);
+uint64_t quota_sum(uint64_t a, uint64_t b); /* or UINT64_MAX */
+/* May so much come? Before anything is written. ERR_OVERQUOTA. */
+enum status quota_check(struct store_txn *t, struct txn_account *ta, uint64_t bytes,
+			uint64_t messages, enum store_quota how, struct err *e) MUST_USE;
+/* A transaction ends: its domain learns the difference to what was there before. */
+void quota_settle(struct store *s, struct hot *h, uint64_t bytes, uint64_t messages);
+/* 95, 80 or 0: how full the account is, in percent of one of its limits */
+unsigned quota_level(struct store *s, const struct row_account *r);
+void quota_fill(struct store *s, const struct row_account *r, struct store_account *out);
+/* Something came: files a warning into INBOX when 80 or 95 % were reached with it. */
+void quota_warn(struct store_txn *t, struct txn_account *ta);
+
+/* --- retention: store_retention.c --------------------------------------------------- */
+enum status retention_open(struct store *s, struct err *e) MUST_USE;
+void retention_close(struct store *s);
+/* One step of the time that is trusted: the clock's wall seconds, and those that passed
+ * since the last step by the monotonic clock. */
+void retention_step(struct row_trusted_time *t, int64_t wall, int64_t elapsed);
+/* Something is kept since `time`: the row Z that will find it. */
+void kept_note(struct store_txn *t, enum kept_kind kind, uint32_t account, uint32_t mbox,
+	       int64_t time);
+/* The account's counters of what is kept. */
+void held_give(struct txn_account *ta, uint64_t bytes, uint64_t messages);
+void held_take(struct txn_account *ta, uint64_t bytes, uint64_t messages);
+/* Takes an expunged message of a transaction out of its mailbox: store_expunge's step. */
+enum status expunge_row(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+			const struct row_message *msg, struct err *e) MUST_USE;
+/* email_remove, unless it was undeleted meanwhile. */
+enum status email_remove_unless_placed(struct store_txn *t, uint32_t account,
+				       uint64_t email, struct err *e) MUST_USE;
+/* A kept mailbox comes back under its name, or one like it; its messages are there. */
+enum status mbox_restore(struct store_txn *t, struct txn_account *ta, uint32_t id,
+			 const struct row_kept_mbox *kept, struct err *e) MUST_USE;
+/* A kept account comes back: locks 0 and its own. */
+enum status account_restore(struct store_txn *t, uint32_t account, struct err *e) MUST_USE;
+unsigned policy_keep_days(struct store *s);
+bool policy_has_expiry(struct store *s);
+void policy_notes_expiry(struct store_txn *t); /* under lock 0 */
 
 /* --- publications ------------------------------------------------------------------- */
 void store_watches_init(struct store *s);
@@ -205,6 +276,13 @@ enum status intake_attach(struct intake *in, struct store_txn *t, struct err *e)
 enum status add_message(struct store_txn *t, const struct message_source *src,
 			const struct store_place *where, uint32_t *out_uid,
 			struct err *e) MUST_USE;
+/* The same without a look at the quota and without a warning. */
+enum status add_unasked(struct store_txn *t, const struct message_source *src,
+			const struct store_place *where, uint32_t *out_uid,
+			struct err *e) MUST_USE;
+/* Seconds; what rows m remember as the time of saving. Never before the trusted time, so
+ * that a clock that stood still in 1970 makes nothing look old. */
+int64_t saved_now(struct store *s);
 void thread_of(struct store_txn *t, uint32_t account, const struct message_source *src,
 	       uint64_t email,
 	       struct row_email
@@ -224,10 +302,10 @@ void txn_message_put(struct store_txn *t, uint32_t account, uint32_t mbox,
 /* Counters of a mailbox and its account when a message comes (+1) or goes (-1). */
 void count_message(struct txn_account *ta, struct hot_mbox *m,
 		   const struct row_message *msg, int sign);
-/* The message leaves the mailbox: its row becomes a row X. place: where the email lives
- * on elsewhere, or NULL. */
+/* The message leaves the mailbox: its row becomes a row X. last: the email has no place
+ * any more; moved: it went on to another. */
 void expunge_message(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
-		     const struct row_message *msg, bool last);
+		     const struct row_message *msg, bool last, bool moved);
 /* Takes (mbox, uid) out of the email's places. *out_last: no place is left. */
 enum status place_remove(struct store_txn *t, uint32_t account,
 			 const struct row_message *msg, uint32_t mbox, bool *out_last,

@@ -17,6 +17,7 @@ static void fill(struct store_mailbox *out, uint32_t id, const struct row_mbox *
 		.first_recent = r->first_recent,
 		.modseq = r->modseq,
 		.bytes = r->bytes,
+		.expire = r->expire,
 		.name = r->name,
 	};
 }

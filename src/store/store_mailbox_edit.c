@@ -229,17 +229,33 @@ static enum status children_move(struct store_txn *t, struct txn_account *ta,
 }
 
 /* --- delete ------------------------------------------------------------------------- */
-/* The mailbox is unlinked at once; its messages are cleared by the sweep when no view
- * shows them any more. */
-static void mbox_unlink(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m)
+/* For undelete: its messages stay where they are, and its row is put aside. */
+static void mbox_keep(struct store_txn *t, struct txn_account *ta,
+		      const struct hot_mbox *m, slice path)
+{
+	AUTO_BUF b = { 0 };
+	struct row_kept_mbox kept = { saved_now(t->s), path, m->row };
+	struct skey k = key_kept_mbox(ta->id, m->id);
+
+	buf_init(&b, LIMIT_VALUE);
+	row_kept_mbox_write(&b, &kept);
+	txn_put_buf(t, skey_slice(&k), &b);
+	held_give(ta, m->row.bytes, m->row.messages);
+	kept_note(t, KEPT_MAILBOX, ta->id, m->id, kept.time);
+}
+
+/* The mailbox is unlinked at once. Its messages are cleared by the sweep when no view
+ * shows them any more, at once or when they have been kept for long enough. */
+static void mbox_unlink(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m,
+			slice path)
 {
 	struct row_account *acct = &ta->hot->row;
+	struct skey k = key_gone_mbox(ta->id, m->id);
 
-	if (m->row.uidnext > 1) {
-		struct skey k = key_gone_mbox(ta->id, m->id);
-
+	if (m->row.exists && m->row.uidnext > 1 && policy_keep_days(t->s) > 0)
+		mbox_keep(t, ta, m, path);
+	else if (m->row.uidnext > 1)
 		txn_put_empty(t, skey_slice(&k));
-	}
 	acct->messages -= m->row.messages;
 	acct->bytes -= m->row.bytes;
 	acct->n_mbox--;
@@ -286,7 +302,7 @@ enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice na
 		return err_set(e, ERR_HAS_CHILDREN, "the name holds other mailboxes");
 	if (kids.n == 0) {
 		txn_del(t, key_name(t->a, account, m->row.parent, m->row.name));
-		mbox_unlink(t, ta, m);
+		mbox_unlink(t, ta, m, path);
 		return ST_OK;
 	}
 	st = room_for(ta, 1, e); /* ids are never given twice */
@@ -297,10 +313,91 @@ enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice na
 	struct hot_mbox *name_only =
 		txn_mbox_new(t, ta, m->row.parent, m->row.name, ROLE_NONE, false);
 
-	mbox_unlink(t, ta, m);
+	mbox_unlink(t, ta, m, path);
 	st = children_move(t, ta, &kids, name_only->id, e);
 	return st == ST_OK ? ST_OK
 			   : txn_break(t, e ? e : &(struct err){ .code = ERR_IO });
+}
+
+/* --- undelete ----------------------------------------------------------------------- */
+#define RESTORE_NAMES 1000
+
+/* The path, or the first of "path (2)", "path (3)" … that is free. A name that only holds
+ * children counts as free: the mailbox takes its place (*out_name_only). */
+static enum status restore_name(struct store_txn *t, struct txn_account *ta, slice path,
+				slice *out, struct hot_mbox **out_name_only,
+				struct err *e)
+{
+	for (int n = 1; n < RESTORE_NAMES; n++) {
+		slice name = n == 1 ? path : arena_fmt(t->a, "%.*s (%d)", FMT(path), n);
+		uint32_t found;
+		struct hot_mbox *m = NULL;
+
+		if (!name_is_valid(name, e))
+			return e ? err_status(e->code) : ST_INVALID;
+		enum status st =
+			name_find(t->s, t->kt, t->a, ta->id, name, &found, e);
+
+		if (st == ST_OK && found)
+			st = txn_mbox_any(t, ta, found, &m, e);
+		if (st != ST_OK)
+			return st;
+		if (!m || !m->row.exists) {
+			*out = name;
+			*out_name_only = m;
+			return ST_OK;
+		}
+	}
+	return err_set(e, ERR_MAILBOX_EXISTS, "there are too many mailboxes of this name");
+}
+
+static void restore_row(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m)
+{
+	struct row_account *acct = &ta->hot->row;
+
+	m->row.uidvalidity = txn_uidvalidity(t); /* others may have had the name since */
+	m->row.modseq = txn_modseq(ta);
+	m->row.expired_to = 0;
+	if (m->row.role != ROLE_NONE && acct->role[m->row.role])
+		m->row.role = ROLE_NONE;
+	if (m->row.role != ROLE_NONE)
+		acct->role[m->row.role] = m->id;
+	m->dirty = true;
+	acct->n_mbox++;
+	acct->messages += m->row.messages;
+	acct->bytes += m->row.bytes;
+	ta->hot->dirty = true;
+	txn_log_mailbox(t, ta, m->id);
+}
+
+enum status mbox_restore(struct store_txn *t, struct txn_account *ta, uint32_t id,
+			 const struct row_kept_mbox *kept, struct err *e)
+{
+	slice path = kept->path;
+	struct hot_mbox *name_only = NULL;
+	struct row_mbox row = kept->mbox;
+	struct child_scan kids = { 0 };
+	enum status st = room_for(ta, LIMIT_MAILBOX_DEPTH, e);
+
+	if (st == ST_OK)
+		st = restore_name(t, ta, path, &path, &name_only, e);
+	if (st == ST_OK && name_only)
+		st = children_of(t, ta->id, name_only->id, &kids, e);
+	if (st == ST_OK)
+		st = parents_make(t, ta, &path, &row.parent, e);
+	if (st != ST_OK)
+		return st;
+	row.name = path;
+	struct hot_mbox *m = hot_add(ta->hot, id, &row);
+
+	restore_row(t, ta, m);
+	if (name_only) { /* its name row is written over below */
+		name_only->removed = true;
+		ta->hot->row.n_mbox--;
+		txn_log_mailbox(t, ta, name_only->id);
+	}
+	name_put(t, ta->id, row.parent, path, id);
+	return children_move(t, ta, &kids, id, e);
 }
 
 /* --- rename ------------------------------------------------------------------------- */

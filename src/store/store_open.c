@@ -98,6 +98,10 @@ enum status store_open(struct kv *kv, const struct clock *clock, struct store **
 
 	if (st == ST_OK)
 		st = uidvalidity_find(s, e);
+	if (st == ST_OK)
+		st = policy_open(s, e);
+	if (st == ST_OK)
+		st = retention_open(s, e);
 	if (st != ST_OK) {
 		mem_free(s);
 		return st;
@@ -110,6 +114,7 @@ enum status store_open(struct kv *kv, const struct clock *clock, struct store **
 	resolve_init(s);
 	store_watches_init(s);
 	view_init(s);
+	quota_init(s);
 	*out = s;
 	return ST_OK;
 }
@@ -118,6 +123,9 @@ void store_close(struct store *s)
 {
 	if (!s)
 		return;
+	retention_close(s);
+	quota_done(s);
+	policy_close(s);
 	view_done(s);
 	store_watches_done(s);
 	resolve_done(s);

@@ -128,11 +128,34 @@ static enum status gone_read(struct store_txn *t, const struct gone_key *g,
 	return row_gone_read(row, g->uid, out) ? ST_OK : damaged(e, "expunged");
 }
 
+/* The last of an expunged message: kept for undelete from now on. */
+static enum status gone_keep(struct sweep *w, struct store_txn *t,
+			     const struct gone_key *at, const struct row_gone *g,
+			     struct err *e)
+{
+	AUTO_BUF b = { 0 };
+	struct txn_account *ta;
+	int64_t now = saved_now(w->s);
+	struct skey k = key_kept(w->account, now, at->mbox, at->uid);
+	enum status st = txn_account(t, w->account, &ta, e);
+
+	if (st == ST_OK)
+		held_give(ta, g->msg.row.size, 1);
+	else if (st != err_status(ERR_NO_ACCOUNT)) /* removed, and kept: counted again then */
+		return st;
+	buf_init(&b, 256);
+	row_gone_write(&b, g);
+	txn_put_buf(t, skey_slice(&k), &b);
+	kept_note(t, KEPT_MESSAGES, w->account, 0, now);
+	return ST_OK;
+}
+
 static enum status sweep_messages(struct sweep *w, struct store_txn *t,
 				  const struct gone_key *at, size_t n, struct err *e)
 {
 	struct row_gone *rows = arena_array(t->a, n + 1, sizeof(*rows));
 	bool *found = arena_array(t->a, n + 1, sizeof(bool));
+	bool keeps = policy_keep_days(w->s) > 0;
 
 	for (size_t i = 0; i < n; i++) {
 		enum status st = gone_read(t, &at[i], &rows[i], &found[i], e);
@@ -149,8 +172,11 @@ static enum status sweep_messages(struct sweep *w, struct store_txn *t,
 
 		if (!found[i] || (rows[i].last && is_held(w, rows[i].msg.row.email)))
 			continue;
-		if (rows[i].last)
-			st = email_remove(t, w->account, rows[i].msg.row.email, e);
+		if (rows[i].last && !rows[i].moved && keeps)
+			st = gone_keep(w, t, &at[i], &rows[i], e);
+		else if (rows[i].last)
+			st = email_remove_unless_placed(t, w->account,
+							rows[i].msg.row.email, e);
 		if (st != ST_OK)
 			return st;
 		txn_del(t, skey_slice(&k));
@@ -384,6 +410,7 @@ static enum status sweep_uidvalidity(struct store *s, struct err *e)
 	st = txn_begin_wait(s, lock, 1, &t, e);
 	if (st != ST_OK)
 		return st;
+	store_txn_frees(t);
 	for (size_t i = 0; i + 1 < l.n; i++) {
 		struct skey k = key_uidvalidity(l.at[i]);
 
@@ -428,6 +455,7 @@ static enum status sweep_batch(struct store *s, const struct gone_key *at, size_
 	if (st == ST_OK)
 		st = txn_begin_wait(s, &w.account, 1, &t, e);
 	if (st == ST_OK) {
+		store_txn_frees(t);
 		st = sweep_one(&w, t, at, n, e);
 		if (st != ST_OK || w.done == 0)
 			store_abort(t);

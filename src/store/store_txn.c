@@ -125,6 +125,21 @@ void store_unpark(struct store *s, struct parked *park)
 	kv_unpark(s->kv, park);
 }
 
+void store_txn_frees(struct store_txn *t)
+{
+	kv_txn_frees(t->kt);
+}
+
+enum status store_disk_room(struct store *s, struct err *e)
+{
+	return kv_room(s->kv, e);
+}
+
+bool store_disk_room_cached(struct store *s)
+{
+	return kv_room_cached(s->kv);
+}
+
 /* --- hot rows ----------------------------------------------------------------------- */
 static enum status account_load(struct store_txn *t, struct txn_account *ta,
 				struct err *e)
@@ -167,6 +182,8 @@ enum status txn_account(struct store_txn *t, uint32_t account, struct txn_accoun
 
 		if (st != ST_OK)
 			return st;
+		ta->bytes = ta->hot->row.bytes;
+		ta->messages = ta->hot->row.messages;
 	}
 	*out = ta;
 	return ST_OK;
@@ -412,6 +429,10 @@ static void account_write(struct store_txn *t, struct txn_account *ta)
 	}
 	if (h->dirty) {
 		struct skey k = key_account(ta->id);
+		unsigned level = h->row.warned ? quota_level(t->s, &h->row) : 0;
+
+		if (level < h->row.warned) /* fallen below: the next crossing counts again */
+			h->row.warned = (uint8_t)level;
 
 		buf_reset(&b);
 		row_account_write(&b, &h->row);
@@ -477,8 +498,10 @@ static struct commit *commit_new(struct store_txn *t)
 
 static void commit_publish(struct commit *c)
 {
-	if (c->directory)
+	if (c->directory) {
 		atomic_fetch_add(&c->s->directory_gen, 1);
+		atomic_store(&c->s->domains_stale, true);
+	}
 	for (size_t i = 0; i < c->n; i++)
 		watch_publish(c->s, c->pub[i].account, c->pub[i].mbox);
 }
@@ -519,10 +542,12 @@ static struct commit *txn_seal(struct store_txn *t, struct err *why)
 		if (!h)
 			continue;
 		if (t->acct[i]->is_new ||
-		    t->acct[i]->is_gone) /* new: its lock and epoch are not ours */
+		    t->acct[i]->is_gone) { /* new: its lock and epoch are not ours */
 			hot_free(h);
-		else
-			hot_put_back(t->s, h);
+			continue;
+		}
+		quota_settle(t->s, h, t->acct[i]->bytes, t->acct[i]->messages);
+		hot_put_back(t->s, h);
 	}
 	return c;
 }

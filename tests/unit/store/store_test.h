@@ -119,7 +119,8 @@ static inline struct intake *message(struct bench *b, slice text)
 static inline uint32_t deliver(struct bench *b, uint32_t account, uint32_t mbox, slice prefix, slice text)
 {
 	struct intake *in = message(b, text);
-	struct store_place place = { account, mbox, prefix, { 0, 0 }, clock_now_s(&b->clock) };
+	struct store_place place = { .account = account, .mbox = mbox, .prefix = prefix,
+				     .internal_date = clock_now_s(&b->clock) };
 	uint32_t uid = 0;
 
 	IN_TXN(b, account, store_add(t, in, &place, &uid, &e));

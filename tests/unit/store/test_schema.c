@@ -50,15 +50,32 @@ static void test_rows_cut_short_or_of_another_version_are_refused(void **state)
 	struct row_account acct = { .modseq = 1,
 				    .next_email = 2,
 				    .bytes = 300,
-				    .role = { 0, 5 } },
+				    .role = { 0, 5 },
+				    .has_quota_messages = true,
+				    .quota_messages = 7,
+				    .held_bytes = 8,
+				    .held_messages = 9,
+				    .warned = 80,
+				    .language = "en" },
 			   acct2;
 	struct row_mbox m = { .uidnext = 6,
 			      .modseq = 70000,
 			      .name = S("box"),
-			      .exists = true },
+			      .exists = true,
+			      .expire = 31,
+			      .expired_to = 5 },
 			m2;
 	struct row_msgid id = { 1, 2 }, id2;
-	struct row_gone g = { 1, 2, true, { { .uid = 5, .email = 6 }, true } }, g2;
+	struct row_gone g = { .modseq = 1,
+			      .time = 2,
+			      .moved = true,
+			      .msg = { { .uid = 5, .email = 6, .saved = 9 }, true } },
+			g2;
+	struct row_domain dom = { 4, 1ull << 40, 3 }, dom2;
+	struct row_policy pol = { { 1, 2, 3, 4, 5, 6, "fr" }, true, true }, pol2;
+	struct row_trusted_time tt = { 1, 2, 3, 4 }, tt2;
+	struct row_kept_mbox km = { 5, S("a/box"), m }, km2;
+	struct row_kept_account ka = { 6, S("a@b"), S("login"), S("acct"), S("c@b\n") }, ka2;
 	struct row_email em = { .received = 1,
 				.prefix = S("P: q\r\n"),
 				.preview = S(""),
@@ -85,7 +102,12 @@ static void test_rows_cut_short_or_of_another_version_are_refused(void **state)
 	buf_reset(&b);
 	row_account_write(&b, &acct);
 	CUT(b, row_account_read(s, &acct2));
-	assert_memory_equal(&acct, &acct2, sizeof(acct));
+	AUTO_BUF again;
+
+	buf_init(&again, 4096);
+	row_account_write(&again, &acct2);
+	assert_true(slice_eq(buf_slice(&again), buf_slice(&b)));
+	assert_true(acct2.warned == 80 && acct2.held_messages == 9);
 	buf_reset(&b);
 	row_mbox_write(&b, &m);
 	CUT(b, row_mbox_read(s, &m2));
@@ -96,12 +118,91 @@ static void test_rows_cut_short_or_of_another_version_are_refused(void **state)
 	buf_reset(&b);
 	row_gone_write(&b, &g);
 	CUT(b, row_gone_read(s, 5, &g2));
+	assert_true(g2.moved && !g2.last && g2.msg.row.saved == 9);
+	buf_reset(&b);
+	row_domain_write(&b, &dom);
+	CUT(b, row_domain_read(s, &dom2));
+	assert_memory_equal(&dom, &dom2, sizeof(dom));
+	buf_reset(&b);
+	row_policy_write(&b, &pol);
+	CUT(b, row_policy_read(s, &pol2));
+	assert_string_equal(pol2.policy.language, "fr");
+	assert_true(pol2.has_limits && pol2.has_expiry && pol2.policy.keep_days == 4);
+	buf_reset(&b);
+	row_trusted_time_write(&b, &tt);
+	CUT(b, row_trusted_time_read(s, &tt2));
+	assert_memory_equal(&tt, &tt2, sizeof(tt));
+	buf_reset(&b);
+	row_kept_mbox_write(&b, &km);
+	CUT(b, row_kept_mbox_read(s, &km2));
+	assert_int_equal(km2.mbox.expire, 31);
+	buf_reset(&b);
+	row_kept_account_write(&b, &ka);
+	CUT(b, row_kept_account_read(s, &ka2));
+	assert_true(slice_eq(ka2.aliases, ka.aliases));
 	buf_reset(&b);
 	row_email_write(&b, &em);
 	CUT(b, row_email_read(s, &em2));
 	buf_reset(&b);
 	row_queue_write(&b, &q);
 	CUT(b, row_queue_read(s, &a, &q2));
+}
+
+/* As the first release wrote them. */
+static void test_rows_of_version_1_are_read(void **state)
+{
+	AUTO_BUF b;
+	struct row_domain d;
+	struct row_account a;
+	struct row_mbox m;
+	struct row_message msg;
+	struct row_gone g;
+
+	(void)state;
+	buf_init(&b, 4096);
+	buf_put_u8(&b, 1);
+	buf_put_u64(&b, 77);
+	assert_true(row_domain_read(buf_slice(&b), &d));
+	assert_true(d.created == 77 && d.quota_bytes == 0);
+
+	buf_reset(&b);
+	buf_put_u8(&b, 1);
+	buf_put_u64(&b, 5);
+	buf_put_u64(&b, 6);
+	buf_put_u32(&b, 7);
+	for (unsigned i = 0; i < 5; i++) /* n_mbox, floor, bytes, messages, quota */
+		buf_put_varint(&b, 300 + i);
+	for (int i = 0; i < SCHEMA_ROLES; i++)
+		buf_put_u32(&b, (uint32_t)i);
+	assert_true(row_account_read(buf_slice(&b), &a));
+	assert_true(a.bytes == 302 && a.messages == 303 && a.role[2] == 2);
+	assert_true(!a.has_quota_bytes && a.held_bytes == 0 && a.language[0] == 0);
+
+	buf_reset(&b);
+	buf_put_u8(&b, 1);
+	buf_put_u8(&b, 1);
+	buf_put_u8(&b, ROLE_TRASH);
+	for (uint32_t i = 0; i < 4; i++)
+		buf_put_u32(&b, i);
+	for (unsigned i = 0; i < 5; i++)
+		buf_put_varint(&b, 300 + i);
+	buf_put_bytes(&b, SL("Trash"));
+	assert_true(row_mbox_read(buf_slice(&b), &m));
+	assert_true(m.role == ROLE_TRASH && m.bytes == 304 && m.expire == 0);
+
+	char row[ROW_MESSAGE_SIZE_1] = { 1, FLAG_SEEN, 0, 0, 0, 0, 0, 0, 0, 0, 9 };
+
+	assert_true(row_message_read(slice_make(row, sizeof(row)), 4, &msg));
+	assert_true(msg.row.email == 9 && msg.row.uid == 4 && msg.row.saved == 0);
+
+	buf_reset(&b);
+	buf_put_u8(&b, 1);
+	buf_put_u8(&b, 1);
+	buf_put_u64(&b, 11);
+	buf_put_u64(&b, 12);
+	buf_add(&b, slice_make(row, sizeof(row)));
+	assert_true(row_gone_read(buf_slice(&b), 4, &g));
+	assert_true(g.last && !g.moved && g.time == 12 && g.msg.row.email == 9);
 }
 
 static void test_the_change_log_gives_back_what_was_written_and_survives_damage(
@@ -151,6 +252,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_keys_sort_as_their_numbers),
+		cmocka_unit_test(test_rows_of_version_1_are_read),
 		cmocka_unit_test(test_rows_cut_short_or_of_another_version_are_refused),
 		cmocka_unit_test(
 			test_the_change_log_gives_back_what_was_written_and_survives_damage),

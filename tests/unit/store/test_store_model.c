@@ -98,7 +98,7 @@ static void op_add(struct model *m, struct store_txn *t, const int *acct, size_t
 					     m->box[acct[i]][box],
 					     prefix_of(m, acct[i]),
 					     { msg.sys, msg.kw },
-					     NOW_S + (int64_t)text };
+					     NOW_S + (int64_t)text, STORE_QUOTA_NONE };
 		uint32_t uid;
 
 		if (mb->n == MAX)
