@@ -5,8 +5,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 /* The door: each system call below asks door() first. NULL but in tests; set before threads start. */
 static int (*fault_fn)(void *ctx, enum io_op op);
@@ -25,9 +27,21 @@ static bool door(enum io_op op)
 		return true;
 	int want = fault_fn(fault_ctx, op);
 
-	if (want != 0)
+	if (want > 0)
 		errno = want;
-	return want == 0;
+	return want <= 0;
+}
+
+/* The same for what may be done in part: n, about half of it, or 0 and errno. */
+static size_t door_n(enum io_op op, size_t n)
+{
+	if (__builtin_expect(fault_fn == NULL, 1))
+		return n;
+	int want = fault_fn(fault_ctx, op);
+
+	if (want > 0)
+		errno = want;
+	return want == 0 ? n : want < 0 ? (n + 1) / 2 : 0;
 }
 
 static enum status fail(struct err *e, int number, const char *what, const char *path)
@@ -90,10 +104,13 @@ enum status io_pwritev(int fd, struct iovec *iov, int n, uint64_t off, struct er
 		}
 		if (off > INT64_MAX)
 			return fail_fd(e, EFBIG, "write", fd);
-		ssize_t done =
-			door(IO_WRITE)
-				? pwritev(fd, iov, n < IOV_MAX ? n : IOV_MAX, (off_t)off)
-				: -1;
+		size_t first = door_n(IO_WRITE, iov->iov_len);
+		ssize_t done = -1;
+
+		if (first == iov->iov_len && (first > 1 || !fault_fn))
+			done = pwritev(fd, iov, n < IOV_MAX ? n : IOV_MAX, (off_t)off);
+		else if (first > 0)
+			done = pwrite(fd, iov->iov_base, first, (off_t)off);
 
 		if (done < 0 && errno == EINTR)
 			continue;
@@ -131,7 +148,8 @@ enum status io_pread(int fd, void *dst, size_t n, uint64_t off, struct err *e)
 	while (n > 0) {
 		if (off > INT64_MAX)
 			return fail_fd(e, EFBIG, "read", fd);
-		ssize_t got = door(IO_READ) ? pread(fd, at, n, (off_t)off) : -1;
+		size_t part = door_n(IO_READ, n);
+		ssize_t got = part ? pread(fd, at, part, (off_t)off) : -1;
 
 		if (got < 0 && errno == EINTR)
 			continue;
@@ -310,35 +328,49 @@ enum status io_write_file(const char *path, slice data, mode_t mode, struct err 
 }
 
 /* --- directories and whole files ------------------------------------------------------ */
+/* A file may claim any year; nanoseconds of 1970 reach to 2262. */
+static int64_t mtime_of(const struct stat *st)
+{
+	int64_t ns;
+
+	if (__builtin_mul_overflow((int64_t)st->st_mtim.tv_sec, 1000000000, &ns) ||
+	    __builtin_add_overflow(ns, (int64_t)st->st_mtim.tv_nsec, &ns))
+		return st->st_mtim.tv_sec < 0 ? INT64_MIN : INT64_MAX;
+	return ns;
+}
+
+static struct io_stat facts_of(const struct stat *st)
+{
+	return (struct io_stat){
+		.kind = S_ISREG(st->st_mode)   ? IO_KIND_FILE
+			: S_ISDIR(st->st_mode) ? IO_KIND_DIR
+					       : IO_KIND_OTHER,
+		.size = (uint64_t)st->st_size,
+		.inode = st->st_ino,
+		.links = st->st_nlink,
+		.mtime_ns = mtime_of(st),
+		.mode = st->st_mode & 07777,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+	};
+}
+
 enum status io_stat_path(const char *path, struct io_stat *out, struct err *e)
 {
 	struct stat st;
 
 	if (!door(IO_STAT) || lstat(path, &st) != 0)
 		return fail(e, errno, "stat", path);
-	*out = (struct io_stat){
-		.kind = S_ISREG(st.st_mode)   ? IO_KIND_FILE
-			: S_ISDIR(st.st_mode) ? IO_KIND_DIR
-					      : IO_KIND_OTHER,
-		.size = (uint64_t)st.st_size,
-		.inode = st.st_ino,
-		.links = st.st_nlink,
-		.mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-		.mode = st.st_mode & 07777,
-		.uid = st.st_uid,
-		.gid = st.st_gid,
-	};
+	*out = facts_of(&st);
 	return ST_OK;
 }
 
-enum status io_list_dir(const char *dir, bool (*fn)(void *ctx, const char *name), void *ctx,
-			struct err *e)
+/* Takes fd over. */
+static enum status list_fd(int fd, const char *dir,
+			   bool (*fn)(void *ctx, const char *name), void *ctx,
+			   struct err *e)
 {
-	int fd;
-	enum status st = io_open(dir, O_RDONLY | O_DIRECTORY, 0, &fd, e);
-
-	if (st != ST_OK)
-		return st;
+	enum status st = ST_OK;
 	DIR *d = fdopendir(fd);
 
 	if (!d) {
@@ -361,6 +393,15 @@ enum status io_list_dir(const char *dir, bool (*fn)(void *ctx, const char *name)
 	}
 	closedir(d);
 	return st;
+}
+
+enum status io_list_dir(const char *dir, bool (*fn)(void *ctx, const char *name),
+			void *ctx, struct err *e)
+{
+	int fd;
+	enum status st = io_open(dir, O_RDONLY | O_DIRECTORY, 0, &fd, e);
+
+	return st == ST_OK ? list_fd(fd, dir, fn, ctx, e) : st;
 }
 
 enum status io_link(const char *from, const char *to, struct err *e)
@@ -437,4 +478,141 @@ enum status io_remove_tree(const char *path, struct err *e)
 void io_forget(int fd)
 {
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
+/* --- below a directory -------------------------------------------------------------- */
+
+/* ELOOP and EXDEV are the kernel's words for a link and for a way out. */
+static enum status fail_at(struct err *e, int number, const char *what, const char *name)
+{
+	if (number == ELOOP || number == EXDEV)
+		return err_set(e, ERR_CANNOT, "%s %s: a symbolic link, or outside", what,
+			       name);
+	return fail(e, number, what, name);
+}
+
+/* Without openat2 (Linux before 5.6, a seccomp filter) every step is taken alone. */
+static int open_steps(int dir, const char *rel, int flags, mode_t mode)
+{
+	char name[NAME_MAX + 1];
+	int at = fcntl(dir, F_DUPFD_CLOEXEC, 0);
+
+	for (;;) {
+		size_t n = strcspn(rel, "/");
+		bool last = rel[n] == '\0';
+
+		if (at < 0)
+			return -1;
+		if (n == 0 || n > NAME_MAX || (n == 2 && memcmp(rel, "..", 2) == 0)) {
+			close(at);
+			errno = n > NAME_MAX ? ENAMETOOLONG : EXDEV;
+			return -1;
+		}
+		memcpy(name, rel, n);
+		name[n] = '\0';
+		int next = openat(at, name,
+				  (last ? flags : O_PATH | O_DIRECTORY) | O_NOFOLLOW |
+					  O_CLOEXEC,
+				  mode);
+		int why = errno;
+
+		close(at);
+		errno = why;
+		if (last)
+			return next;
+		at = next;
+		rel += n + 1;
+	}
+}
+
+static int open_beneath(int dir, const char *rel, int flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOCTTY),
+		.mode = flags & (O_CREAT | __O_TMPFILE) ? mode : 0,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS,
+	};
+	int fd = (int)syscall(SYS_openat2, dir, rel, &how, sizeof(how));
+
+	return fd < 0 && (errno == ENOSYS || errno == EPERM)
+		       ? open_steps(dir, rel, flags | O_NOCTTY, mode)
+		       : fd;
+}
+
+enum status io_at_open(int dir, const char *rel, int flags, mode_t mode, int *out_fd,
+		       struct err *e)
+{
+	int fd;
+
+	do {
+		fd = door(IO_OPEN) ? open_beneath(dir, rel, flags, mode) : -1;
+	} while (fd < 0 && (errno == EINTR || errno == EAGAIN));
+	if (fd < 0)
+		return fail_at(e, errno, "open", rel);
+	*out_fd = fd;
+	return ST_OK;
+}
+
+enum status io_at_mkdir(int dir, const char *name, mode_t mode, struct err *e)
+{
+	struct stat st;
+
+	if (door(IO_MKDIR) && mkdirat(dir, name, mode) == 0)
+		return ST_OK;
+	int why = errno;
+
+	if (why == EEXIST && fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(st.st_mode))
+		return ST_OK;
+	return fail_at(e, why, "make", name);
+}
+
+enum status io_at_rename(int from_dir, const char *from, int to_dir, const char *to,
+			 struct err *e)
+{
+	if (door(IO_RENAME) && renameat(from_dir, from, to_dir, to) == 0)
+		return ST_OK;
+	return fail(e, errno, "rename", to);
+}
+
+enum status io_at_unlink(int dir, const char *name, struct err *e)
+{
+	if (door(IO_UNLINK) && unlinkat(dir, name, 0) == 0)
+		return ST_OK;
+	return fail(e, errno, "remove", name);
+}
+
+enum status io_at_stat(int dir, const char *name, struct io_stat *out, struct err *e)
+{
+	struct stat st;
+
+	if (!door(IO_STAT) || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return fail(e, errno, "look at", name);
+	*out = facts_of(&st);
+	return ST_OK;
+}
+
+enum status io_at_list(int dir, bool (*fn)(void *ctx, const char *name), void *ctx,
+		       struct err *e)
+{
+	int fd;
+	enum status st = io_at_open(dir, ".", O_RDONLY | O_DIRECTORY, 0, &fd, e);
+
+	return st == ST_OK ? list_fd(fd, "the directory", fn, ctx, e) : st;
+}
+
+enum status io_set_mtime(int fd, int64_t seconds, struct err *e)
+{
+	const struct timespec t[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = seconds } };
+
+	if (door(IO_WRITE) && futimens(fd, t) == 0)
+		return ST_OK;
+	return fail_fd(e, errno, "set the time of", fd);
+}
+
+enum status io_sync_fs(int fd, struct err *e)
+{
+	if (door(IO_SYNC) && syncfs(fd) == 0)
+		return ST_OK;
+	return fail_fd(e, errno, "sync", fd);
 }

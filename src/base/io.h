@@ -10,8 +10,11 @@
 #include "base/status.h"
 #include <sys/types.h>
 #include <sys/uio.h>
-/* For tests: fn is asked before every system call and returns 0 to let it through, or
- * the errno it fails with. Set before threads start; NULL in production. */
+/* For tests: fn is asked before every system call and returns 0 to let it through,
+ * the errno it fails with, or IO_FAULT_SHORT: io_pwrite, io_pwritev and io_pread then do
+ * about half of what they could, and ask again for the rest; others go through. Set
+ * before threads start; NULL in production. */
+#define IO_FAULT_SHORT (-1)
 enum io_op {
 	IO_OPEN,
 	IO_READ,
@@ -76,6 +79,24 @@ enum status io_remove_dir(const char *path, struct err *e) MUST_USE; /* empty; n
 /* A directory and all below it; ST_OK when there is none. Links are removed, never
  * followed. */
 enum status io_remove_tree(const char *path, struct err *e) MUST_USE;
+/* --- below a directory that others may write: exports and imports ----------------------- */
+/* rel is a path below the directory dir; symbolic links in it are not followed, nor is
+ * anything outside reached: ST_INVALID + ERR_CANNOT. */
+enum status io_at_open(int dir, const char *rel, int flags, mode_t mode, int *out_fd,
+		       struct err *e) MUST_USE;
+/* A name in dir, no path. ST_OK when the directory is there already. No sync. */
+enum status io_at_mkdir(int dir, const char *name, mode_t mode, struct err *e) MUST_USE;
+enum status io_at_rename(int from_dir, const char *from, int to_dir, const char *to,
+			 struct err *e) MUST_USE; /* no sync */
+enum status io_at_unlink(int dir, const char *name, struct err *e) MUST_USE; /* no sync */
+enum status io_at_stat(int dir, const char *name, struct io_stat *out,
+		       struct err *e) MUST_USE;
+enum status io_at_list(int dir, bool (*fn)(void *ctx, const char *name), void *ctx,
+		       struct err *e) MUST_USE;
+enum status io_set_mtime(int fd, int64_t seconds, struct err *e) MUST_USE;
+/* Everything written to the file system fd lies on: one wait for thousands of files. */
+enum status io_sync_fs(int fd, struct err *e) MUST_USE;
+
 /* Clean pages of the file leave the cache, so that the next read asks the device. Sync
  * first. A hint: nothing fails. */
 void io_forget(int fd);

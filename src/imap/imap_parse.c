@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/utf8.h"
-#include "imap/imap_utf7.h"
+#include "base/utf7.h"
 #include "mime/mime_header.h"
 #include "store/store.h"
 
@@ -273,7 +273,7 @@ static bool decode_name(struct imap_parse *p, size_t start, slice wire, slice *o
 {
 	slice name;
 
-	if (wire.n <= 4 * LIMIT_MAILBOX_NAME && imap_utf7_decode(p->a, wire, &name)) {
+	if (wire.n <= 4 * LIMIT_MAILBOX_NAME && utf7_decode(p->a, wire, &name)) {
 		*out = slice_ieq(name, SL("INBOX")) ? SL("INBOX") : name;
 		return true;
 	}

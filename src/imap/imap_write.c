@@ -1,7 +1,7 @@
 #include "imap/imap_write.h"
 #include "base/clock.h"
 #include "imap/imap_parse.h"
-#include "imap/imap_utf7.h"
+#include "base/utf7.h"
 #include "store/store.h"
 
 size_t imap_digits(char *to, uint64_t v)
@@ -69,7 +69,7 @@ void imap_write_mailbox(struct out *o, slice utf8)
 	struct buf b;
 
 	buf_init(&b, 16 + 4 * utf8.n);
-	imap_utf7_encode(&b, utf8);
+	utf7_encode(&b, utf8);
 	imap_write_astring(o, buf_slice(&b));
 	buf_done(&b);
 }

@@ -8,7 +8,7 @@
 #include "imap/imap_fetch.h"
 #include "imap/imap_match.h"
 #include "imap/imap_search.h"
-#include "imap/imap_utf7.h"
+#include "base/utf7.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
@@ -82,12 +82,12 @@ static void name_again(slice s, struct arena *a)
 	struct buf b;
 	slice name;
 
-	if (imap_utf7_decode(a, s, &name)) {
+	if (utf7_decode(a, s, &name)) {
 		slice again;
 
 		buf_init(&b, 16 + 4 * name.n);
-		imap_utf7_encode(&b, name);
-		CHECK(!b.full && imap_utf7_decode(a, buf_slice(&b), &again) &&
+		utf7_encode(&b, name);
+		CHECK(!b.full && utf7_decode(a, buf_slice(&b), &again) &&
 		      slice_eq(name, again));
 		buf_done(&b);
 	}

@@ -2,7 +2,7 @@
  * matcher. */
 #include "base/utf8.h"
 #include "imap/imap_match.h"
-#include "imap/imap_utf7.h"
+#include "base/utf7.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -67,14 +67,14 @@ static void names_have_one_form(void **st)
 		bool ok;
 
 		memcpy(exact, t[i].wire.p, t[i].wire.n);
-		ok = imap_utf7_decode(&a, slice_make(exact, t[i].wire.n), &out);
+		ok = utf7_decode(&a, slice_make(exact, t[i].wire.n), &out);
 		if (ok != t[i].ok || (ok && !slice_eq(out, t[i].utf8)))
 			fail_msg("name %zu", i);
 		free(exact);
 		if (!ok)
 			continue;
 		buf_init(&b, 1000);
-		imap_utf7_encode(&b, t[i].utf8);
+		utf7_encode(&b, t[i].utf8);
 		assert_true(slice_eq(buf_slice(&b), t[i].wire));
 		buf_done(&b);
 	}
@@ -97,10 +97,10 @@ static void what_is_written_is_read_again(void **st)
 			n += utf8_encode(cp, text + n);
 		}
 		buf_init(&b, 1000);
-		imap_utf7_encode(&b, slice_make(text, n));
+		utf7_encode(&b, slice_make(text, n));
 		for (size_t i = 0; i < b.n; i++)
 			assert_true(b.p[i] >= 0x20 && b.p[i] <= 0x7e);
-		assert_true(imap_utf7_decode(&a, buf_slice(&b), &out));
+		assert_true(utf7_decode(&a, buf_slice(&b), &out));
 		assert_true(slice_eq(out, slice_make(text, n)));
 		buf_done(&b);
 		arena_reset(&a);

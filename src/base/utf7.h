@@ -1,5 +1,5 @@
 #pragma once
-/* imap_utf7.h — modified UTF-7, the way mailbox names travel (RFC 3501 5.1.3).
+/* utf7.h — modified UTF-7, the way mailbox names travel (RFC 3501 5.1.3).
  *
  * Strict: printable ASCII stands for itself and is never in base64, "&-" is "&", no
  * control characters, no unpaired surrogates, no bits left over; so every name has one
@@ -7,5 +7,5 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
-bool imap_utf7_decode(struct arena *a, slice wire, slice *out_utf8);
-void imap_utf7_encode(struct buf *out, slice utf8); /* what is no UTF-8 becomes U+FFFD */
+bool utf7_decode(struct arena *a, slice wire, slice *out_utf8);
+void utf7_encode(struct buf *out, slice utf8); /* what is no UTF-8 becomes U+FFFD */

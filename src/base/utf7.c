@@ -1,4 +1,4 @@
-#include "imap/imap_utf7.h"
+#include "base/utf7.h"
 #include "base/utf8.h"
 
 static const char digits[] =
@@ -61,7 +61,7 @@ static bool decode_shifted(slice b64, char *to, size_t *n)
 	return bits < 6 && acc == 0 && high == 0;
 }
 
-bool imap_utf7_decode(struct arena *a, slice wire, slice *out_utf8)
+bool utf7_decode(struct arena *a, slice wire, slice *out_utf8)
 {
 	/* 8 base64 digits carry 3 units of up to 3 octets each: never more than 9/8, and
 	 * always less than wire + 4. */
@@ -122,7 +122,7 @@ static void shift_end(struct shift *s)
 	*s = (struct shift){ .out = s->out };
 }
 
-void imap_utf7_encode(struct buf *out, slice utf8)
+void utf7_encode(struct buf *out, slice utf8)
 {
 	struct shift s = { .out = out };
 
