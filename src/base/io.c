@@ -107,11 +107,10 @@ enum status io_pwritev(int fd, struct iovec *iov, int n, uint64_t off, struct er
 		size_t first = door_n(IO_WRITE, iov->iov_len);
 		ssize_t done = -1;
 
-		if (first == iov->iov_len && (first > 1 || !fault_fn))
+		if (first == iov->iov_len)
 			done = pwritev(fd, iov, n < IOV_MAX ? n : IOV_MAX, (off_t)off);
 		else if (first > 0)
 			done = pwrite(fd, iov->iov_base, first, (off_t)off);
-
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done <=

@@ -71,6 +71,43 @@ static void assert_file(const char *name, slice want)
 	buf_done(&b);
 }
 
+/* However often a write or a read does half, all of it is done; a failure behind it is a failure. */
+static int halves_hook(void *ctx, enum io_op op)
+{
+	int *left = ctx;
+
+	if (op != IO_WRITE && op != IO_READ)
+		return 0;
+	return (*left)-- > 0 ? IO_FAULT_SHORT : *left == -1 ? ENOSPC : 0;
+}
+
+static void half_a_write_goes_on(void **state)
+{
+	(void)state;
+	char a[] = "hello ", b[] = "world", back[12] = "";
+	struct err e;
+	int fd = -1;
+
+	assert_int_equal(io_open(in_dir("f"), O_RDWR | O_CREAT, 0600, &fd, &e), ST_OK);
+	for (int halves = 0; halves < 3; halves++) {
+		struct iovec iov[] = { { a, 6 }, { b, 5 } };
+		int left = halves;
+
+		io_set_fault(halves_hook, &left);
+		assert_int_equal(io_pwritev(fd, iov, 2, 0, &e), ST_FULL);
+		assert_int_equal(e.code, ERR_DISK_FULL);
+		iov[0] = (struct iovec){ a, 6 };
+		iov[1] = (struct iovec){ b, 5 };
+		left = 100;
+		assert_int_equal(io_pwritev(fd, iov, 2, 0, &e), ST_OK);
+		left = 100;
+		assert_int_equal(io_pread(fd, back, 11, 0, &e), ST_OK);
+		assert_string_equal(back, "hello world");
+	}
+	io_set_fault(NULL, NULL);
+	close(fd);
+}
+
 static void what_is_written_is_read(void **state)
 {
 	(void)state;
@@ -347,6 +384,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		IN_DIR(what_is_written_is_read),
+		IN_DIR(half_a_write_goes_on),
 		IN_DIR(interrupted_calls_are_made_again),
 		IN_DIR(a_failed_sync_is_not_tried_again),
 		IN_DIR(errors_say_what_the_caller_branches_on),
