@@ -319,6 +319,10 @@ void places_put(struct store_txn *t, uint32_t account, uint64_t email,
 enum status email_remove(struct store_txn *t, uint32_t account, uint64_t email,
 			 struct err *e) MUST_USE;
 
+/* The digest of a blob that was parsed by an older version, or whose own is damaged. */
+enum status email_digest_make(struct store *s, const struct row_email *r, struct arena *a,
+			      slice *out, struct err *e) MUST_USE;
+
 /* --- mailbox names ------------------------------------------------------------------ */
 bool name_is_valid(slice name, struct err *e); /* canonical */
 /* Walks the names; t may be NULL. out_found 0: not there. */

@@ -88,9 +88,8 @@ enum status store_row_shown(struct store *s, uint32_t account, uint32_t mbox,
 /* --- emails ------------------------------------------------------------------------- */
 #define PARSE_PIECE (256u << 10)
 
-/* The digest of a blob that was parsed by an older version. */
-static enum status digest_again(struct store *s, const struct row_email *r,
-				struct arena *a, slice *out, struct err *e)
+enum status email_digest_make(struct store *s, const struct row_email *r, struct arena *a,
+			      slice *out, struct err *e)
 {
 	AUTO_ARENA tree = { 0 };
 	AUTO_BUF b = { 0 };
@@ -136,7 +135,7 @@ static enum status digest_of(struct store *s, const struct row_email *r, struct 
 		d = slice_make(p, (size_t)r->digest_size);
 	}
 	if (d.n == 0 || !mime_digest_is_current(d))
-		return digest_again(s, r, a, out, e);
+		return email_digest_make(s, r, a, out, e);
 	*out = d;
 	return ST_OK;
 }
