@@ -268,6 +268,42 @@ static enum status empty(struct kv_pass *p, struct err *e)
 }
 
 /* --- FREE -------------------------------------------------------------------------------------------------- */
+struct places {
+	struct kv_txn *t;
+	size_t n;
+};
+
+static bool del_place(void *ctx, slice key, slice value)
+{
+	struct places *p = ctx;
+
+	(void)value;
+	kv_del(p->t, key);
+	return ++p->n < 1000;
+}
+
+/* Rows b that no row B answers to: there are none but after damage. */
+static enum status remove_places(struct kv *kv, uint32_t seg, struct err *e)
+{
+	unsigned char from[13], to[13];
+	struct kv_range r = { kv_place_key(from, seg, 0),
+			      kv_place_key(to, seg, UINT64_MAX), false };
+	struct places p = { 0 };
+	enum status st;
+
+	do {
+		p.n = 0;
+		if ((st = kv_begin(kv, NULL, 0, NULL, &p.t, e)) != ST_OK)
+			return st;
+		if ((st = kv_scan(kv, NULL, &r, del_place, &p, e)) != ST_OK || p.n == 0) {
+			kv_abort(p.t);
+			return st;
+		}
+		st = kv_commit_wait(p.t, e);
+	} while (st == ST_OK && p.n == 1000);
+	return st;
+}
+
 static enum status free_segment(struct kv_pass *p, struct err *e)
 {
 	struct kv_gc_op gone = { .kind = KV_GC_COUNT, .seg = p->seg };
@@ -287,6 +323,8 @@ static enum status free_segment(struct kv_pass *p, struct err *e)
 	if ((st = kv_segs_remove(p->kv, p->seg, &removed, e)) != ST_OK || !removed)
 		return st;
 	p->sum.segments_freed++;
+	if ((st = remove_places(p->kv, p->seg, e)) != ST_OK)
+		return st;
 	return kv_gc_submit(p->kv, &gone, 1, e);
 }
 

@@ -225,20 +225,26 @@ static const struct kv_upload *brought(const struct kv_batch *b, const struct bl
 	return NULL;
 }
 
+slice kv_gc_key_end(unsigned char dst[33], char kind, const struct blob_id *id)
+{
+	size_t i = 32;
+
+	kv_gc_key(dst, kind, id);
+	while (i > 0 && dst[i] == 0xff)
+		i--;
+	dst[i]++; /* the kind is a letter, so there is always room */
+	return slice_make(dst, i + 1);
+}
+
 enum status kv_gc_is_referenced(struct kv *kv, const struct blob_id *id, bool *out,
 				struct err *e)
 {
 	unsigned char from[33], to[33];
 	struct kv_range r = { kv_gc_key(from, KV_REFERENCE, id),
-			      kv_gc_key(to, KV_REFERENCE, id), false };
-	size_t i = 32;
+			      kv_gc_key_end(to, KV_REFERENCE, id), false };
 	bool found = false;
-
-	while (i > 0 && to[i] == 0xff)
-		i--;
-	to[i]++; /* the prefix is 'r', so there is always room */
-	r.to.n = i + 1;
 	enum status st = kv_scan(kv, NULL, &r, any_row, &found, e);
+
 	if (st == ST_OK)
 		*out = found;
 	return st;
@@ -383,7 +389,7 @@ static enum status decide_move(struct kv *kv, struct kv_gc_op *op, struct err *e
 		return err_set(e, ERR_CORRUPT, "a moved body has no place");
 	for (size_t i = 0; i < blob.n; i++)
 		kv_row_put(kv, kv_place_key(place, x[i].seg, x[i].off),
-		    slice_make(op->id.h, sizeof(op->id.h)));
+			   slice_make(op->id.h, sizeof(op->id.h)));
 	op->done = true;
 	return ST_OK;
 }

@@ -87,6 +87,7 @@ void kv_gc_set_stuck(struct kv *kv, uint32_t seg);
 /* Whether a row with prefix 'r' hash is durable. */
 enum status kv_gc_is_referenced(struct kv *kv, const struct blob_id *id, bool *out, struct err *e) MUST_USE;
 slice kv_gc_key(unsigned char dst[33], char kind, const struct blob_id *id);
+slice kv_gc_key_end(unsigned char dst[33], char kind, const struct blob_id *id); /* behind all that begin so */
 slice kv_place_key(unsigned char dst[13], uint32_t seg, uint64_t off);
 slice kv_count_key(unsigned char dst[5], uint32_t seg);
 

@@ -128,3 +128,43 @@ static inline uint64_t disk_use(const char *path)
 	closedir(d);
 	return sum;
 }
+
+/* A snapshot as a store of its own in to, as a backup makes one. */
+static inline void snapshot_copy(const struct kv_snapshot *s, const char *dir, const char *rows, const char *to)
+{
+	AUTO_ARENA a = { 0 };
+	const struct kv_snapshot_file *f;
+	size_t n = kv_snapshot_files(s, &f);
+	struct err e = { 0 };
+	mkdir(to, 0700);
+	mkdir(arena_fmt(&a, "%s/bodies", to).p, 0700);
+	copy_tree(arena_fmt(&a, "%s/FORMAT", dir).p, arena_fmt(&a, "%s/FORMAT", to).p);
+	copy_tree(rows, arena_fmt(&a, "%s/meta", to).p);
+	for (size_t i = 0; i < n; i++) {
+		AUTO_BUF b = { 0 };
+		buf_init(&b, 1u << 30);
+		slice from = arena_fmt(&a, "%s/bodies/%08x.seg", dir, f[i].segment);
+		if (io_read_file(from.p, 1u << 30, &b, &e) != ST_OK)
+			fail_msg("snapshot: %s", e.text);
+		if (b.n < f[i].bytes)
+			fail_msg("segment %08x: %zu of %llu octets", f[i].segment, b.n,
+				 (unsigned long long)f[i].bytes);
+		slice path = arena_fmt(&a, "%s/bodies/%08x.seg", to, f[i].segment);
+		assert_int_equal(io_write_file(path.p, slice_sub(buf_slice(&b), 0, (size_t)f[i].bytes), 0600, &e),
+				 ST_OK);
+	}
+}
+
+static inline struct kv *open_read_only(const char *dir)
+{
+	struct kv_options o = { .engine = KV_ROCKSDB,
+				.mode = KV_COMMIT_INLINE,
+				.dir = dir,
+				.read_only = true,
+				.cache_bytes = 8u << 20 };
+	struct kv *kv = NULL;
+	struct err e = { 0 };
+	if (kv_open(&o, &kv, &e) != ST_OK)
+		fail_msg("kv_open: %s", e.text);
+	return kv;
+}
