@@ -13,5 +13,8 @@ extern const struct admin_verb admin_user_import;
 extern const struct admin_verb admin_alias_add, admin_alias_list, admin_alias_remove;
 /* admin_mailbox.c */
 extern const struct admin_verb admin_mailbox_list, admin_queue_list;
+/* admin_backup.c */
+extern const struct admin_verb admin_backup, admin_backup_list, admin_backup_verify,
+	admin_restore;
 /* admin_session.c */
 extern const struct admin_verb admin_who, admin_kick;

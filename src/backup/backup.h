@@ -125,6 +125,15 @@ struct backup_highest {
 enum status backup_highest_read(const char *dir, struct backup_highest *out, struct err *e) MUST_USE;
 enum status backup_highest_write(const char *dir, const struct backup_highest *h, struct err *e) MUST_USE;
 
+/* --- the live store's side: backup_snapshot.c ------------------------------------------ */
+#define BACKUP_SNAPSHOT_ROWS "store/snapshots/rows" /* below the data directory */
+#define BACKUP_RESTORING     "restoring" /* likewise: a whole restore under way, or interrupted: no store */
+/* Room for a snapshot's rows, with what a crash has left there removed; ERR_BUSY while another backup has it. Close the
+ * descriptor behind the copy. */
+enum status backup_snapshot_room(const char *data, int *out_lock, struct err *e) MUST_USE;
+/* At the server's start: rows of a snapshot that nobody holds any more keep old files on the disk. */
+enum status backup_snapshot_clear(const char *data, struct err *e) MUST_USE;
+
 /* --- making one: backup_make.c ---------------------------------------------------------- */
 struct backup_source {
 	const char *store; /* the live store's directory: FORMAT, bodies/ */
@@ -142,6 +151,9 @@ struct backup_options {
 	size_t keep;   /* 0: all */
 	bool full;     /* nothing is linked */
 	struct backup_progress progress;
+	/* Asked when all is copied: did the snapshot stand until now? NULL: nobody else is at work on the store. */
+	enum status (*confirm)(void *ctx, struct err *e);
+	void *ctx;
 };
 struct backup_result {
 	char name[BACKUP_NAME_ROOM];

@@ -347,6 +347,8 @@ static enum status run(struct make *k)
 		st = take(k, &k->item[i]);
 	if (st == ST_OK)
 		st = take_secrets(k);
+	if (st == ST_OK && k->opt->confirm)
+		st = k->opt->confirm(k->opt->ctx, k->e);
 	if (st == ST_OK)
 		st = finish(k);
 	return st;

@@ -71,6 +71,13 @@ void cli_put_clean(FILE *f, slice s);
 /* From a terminal (asked twice) or as one line of a pipe; false when there was none.
  * NUL-terminated, at most max - 1 octets. */
 bool cli_read_password(const char *address, char *out, size_t max);
+/* The same for a backup's passphrase; a new one is asked for twice. */
+bool cli_read_passphrase(bool is_new, char *out, size_t max);
+/* cli_backup.c, cli_restore.c: the files of backups are the command's business. */
+int cli_backup(const struct cli_call *call);
+int cli_backup_list(const struct cli_call *call);
+int cli_backup_verify(const struct cli_call *call);
+int cli_restore(const struct cli_call *call);
 /* Reads FILE and sends it in parts, with a progress bar on a terminal; returns the exit
  * code. */
 int cli_import(const struct cli *c, const char *file);

@@ -50,6 +50,22 @@ static bool ask_terminal(const char *prompt, const char *address, char *out, siz
 	return true;
 }
 
+bool cli_read_passphrase(bool is_new, char *out, size_t max)
+{
+	char again[LIMIT_PASSPHRASE + 2];
+	if (!isatty(STDIN_FILENO))
+		return read_line(stdin, out, max) && out[0] != '\0';
+	bool ok = ask_terminal("Passphrase of", "the backup", out, max) && out[0] != '\0';
+	if (ok && is_new)
+		ok = ask_terminal("Once more for", "the backup", again, sizeof(again));
+	if (ok && is_new && strcmp(out, again) != 0) {
+		fputs("facteur: the two are not equal\n", stderr);
+		ok = false;
+	}
+	explicit_bzero(again, sizeof(again));
+	return ok;
+}
+
 bool cli_read_password(const char *address, char *out, size_t max)
 {
 	if (!isatty(STDIN_FILENO))

@@ -19,6 +19,10 @@ static const struct client {
 	const char *args;
 } clients[] = {
 	{ "user", "import", user_import, "FILE" },
+	{ "backup", "", cli_backup, NULL },
+	{ "backup", "list", cli_backup_list, NULL },
+	{ "backup", "verify", cli_backup_verify, NULL },
+	{ "restore", "", cli_restore, NULL },
 };
 
 static const struct client *client_of(const struct admin_verb *v)
@@ -112,13 +116,10 @@ static const struct admin_verb *verb_of(const struct parsed *p, size_t *out_n)
 {
 	const char *noun = p->n_words > 0 ? p->words[0] : "",
 		   *verb = p->n_words > 1 ? p->words[1] : "";
-	const struct admin_verb *v = admin_find(slice_str(noun), SL(""));
-	*out_n = 1;
-	if (v == NULL && p->n_words > 1) {
-		v = admin_find(slice_str(noun), slice_str(verb));
-		*out_n = 2;
-	}
-	return v;
+	const struct admin_verb *v =
+		p->n_words > 1 ? admin_find(slice_str(noun), slice_str(verb)) : NULL;
+	*out_n = v != NULL ? 2 : 1; /* "backup list DIR", and "backup DIR" */
+	return v != NULL ? v : admin_find(slice_str(noun), SL(""));
 }
 
 /* The value of "--name value" or "--name=value"; moves *i. NULL: it is not this option.

@@ -41,7 +41,9 @@ static void *verb_main(void *arg)
 	    cli_store_open(s->cli, s->request, CLI_OWNER_THREAD, &st, &e) != ST_OK) {
 		send_reply(s->far, admin_error_reply(&e));
 	} else {
-		struct admin_ctx ctx = { .store = st.store, .auth = st.auth };
+		struct admin_ctx ctx = { .store = st.store,
+					 .auth = st.auth,
+					 .data = s->cli->data };
 		if (send_reply(s->far, admin_stream_reply()))
 			(void)!admin_serve(&ctx, v, s->request, s->far, NULL, &e);
 		cli_store_close(&st);

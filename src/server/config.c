@@ -429,6 +429,7 @@ bool config_load(const struct config_flags *flags, struct config *out)
 	replace(&c.data,
 		flags->data != NULL || c.data != NULL ? flags->data : cli_default_data());
 	replace(&c.hostname, flags->hostname);
+	replace(&c.file, flags->file);
 	if (c.hostname == NULL)
 		default_hostname(&c);
 	if (c.n_listen == 0)
@@ -439,6 +440,7 @@ bool config_load(const struct config_flags *flags, struct config *out)
 
 void config_free(struct config *c)
 {
+	mem_free(c->file);
 	mem_free(c->hostname);
 	mem_free(c->data);
 	for (size_t i = 0; i < c->n_listen; i++)

@@ -28,6 +28,7 @@ struct config_certificate {
 	char *cert_file, *key_file;
 };
 struct config {
+	char *file; /* NULL: none was named */
 	char *hostname, *data;
 	uint64_t max_message;
 	bool reject_bare_newline;

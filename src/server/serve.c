@@ -2,10 +2,11 @@
  * signals. */
 #include "server/serve.h"
 #include "auth/auth.h"
+#include "backup/backup.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/limits.h"
-#include "cli/cli.h"
+#include "cli/cli_backup.h"
 #include "imap/imap.h"
 #include "kv/kv.h"
 #include "pop3/pop3.h"
@@ -89,6 +90,18 @@ static enum status check_owner(const char *dir, struct err *e)
 		       st.st_uid);
 }
 
+/* A new, empty store must not take the place of one that was being put back. */
+static enum status check_restore(struct server *s, struct err *e)
+{
+	struct io_stat st;
+	if (io_stat_path(arena_fmt(&s->arena, "%s/" BACKUP_RESTORING, s->cfg->data).p, &st,
+			 NULL) != ST_OK)
+		return ST_OK;
+	return err_set(e, ERR_CANNOT,
+		       "a restore into %s was not finished: run facteur restore again",
+		       s->cfg->data);
+}
+
 static enum status open_store(struct server *s, struct err *e)
 {
 	struct kv_options opt = {
@@ -101,7 +114,11 @@ static enum status open_store(struct server *s, struct err *e)
 	if (st == ST_OK)
 		st = check_owner(s->cfg->data, e);
 	if (st == ST_OK)
+		st = check_restore(s, e);
+	if (st == ST_OK)
 		st = open_kv(s, &opt, e);
+	if (st == ST_OK)
+		st = backup_snapshot_clear(s->cfg->data, e);
 	if (st == ST_OK)
 		st = store_open(s->kv, &s->clock, &s->store, e);
 	return st;
@@ -132,6 +149,34 @@ static enum status open_tls(struct server *s, struct err *e)
 					   arena_fmt(&s->arena, "%s/key.pem", dir).p };
 	}
 	return tls_store_new(pairs, n, &s->tls, e);
+}
+
+/* One path a line, from the root; the last part of it may be a link that is renewed. */
+static void note_file(struct buf *out, const char *path)
+{
+	char here[4096];
+	if (path == NULL || strchr(path, '\n') != NULL)
+		return;
+	if (path[0] == '/')
+		buf_addf(out, "%s\n", path);
+	else if (getcwd(here, sizeof(here)) != NULL)
+		buf_addf(out, "%s/%s\n", here, path);
+}
+
+/* What is needed outside the data directory: a backup takes it along (cli/cli_backup.c). */
+static void note_used_files(struct server *s)
+{
+	struct err e = { 0 };
+	AUTO_BUF b;
+	buf_init(&b, 1u << 20);
+	note_file(&b, s->cfg->file);
+	for (size_t i = 0; i < s->cfg->n_certificate; i++) {
+		note_file(&b, s->cfg->certificate[i].cert_file);
+		note_file(&b, s->cfg->certificate[i].key_file);
+	}
+	if (io_write_file(arena_fmt(&s->arena, "%s/" CLI_USED_FILES, s->cfg->data).p,
+			  buf_slice(&b), 0600, &e) != ST_OK)
+		log_failed("server.used_files", &e);
 }
 
 static void open_workers(struct server *s)
@@ -227,7 +272,8 @@ static enum status open_control(struct server *s, struct err *e)
 {
 	struct admin_ctx ctx = { .store = s->store,
 				 .auth = s->auth,
-				 .workers = s->workers };
+				 .workers = s->workers,
+				 .data = s->cfg->data };
 	return control_open(arena_fmt(&s->arena, "%s/control.sock", s->cfg->data).p, &ctx,
 			    &s->control, e);
 }
@@ -385,6 +431,7 @@ int serve_run(const struct config *cfg)
 		st = open_control(&s, &e);
 	}
 	if (st == ST_OK) {
+		note_used_files(&s);
 		log_event(&s, "server.ready");
 		sweep_submit(&s);
 		wait_for_signals(&s, &set);

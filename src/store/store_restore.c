@@ -334,3 +334,9 @@ enum status store_facts(struct store *s, struct store_facts *out, struct err *e)
 		*out = f;
 	return st;
 }
+
+enum status store_snapshot(struct store *s, const char *rows_dir, struct kv_snapshot **out,
+			   struct err *e)
+{
+	return kv_snapshot_new(s->kv, rows_dir, out, e);
+}
