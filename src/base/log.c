@@ -2,8 +2,13 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <unistd.h>
 
-/* The only state of the process in base/: how much is logged, and where. */
+/* The only state of the process in base/: how much is logged, where, and by whom. */
 static _Atomic int log_level = LOG_LEVEL_INFO;
 static _Atomic int log_fd = STDERR_FILENO;
 
@@ -218,13 +223,169 @@ void log_err(struct log_line *l, const struct err *e)
 	log_cstr(l, "reason", e->text);
 }
 
+/* A log that cannot be written must not stop the mail: one try, but for a signal. */
+static void put_out(const char *p, size_t n)
+{
+	while (n > 0) {
+		ssize_t r = write(atomic_load(&log_fd), p, n);
+
+		if (r < 0 && errno == EINTR)
+			continue;
+		if (r <= 0)
+			return;
+		p += r;
+		n -= (size_t)r;
+	}
+}
+
+/* --- the writer: lines of some milliseconds leave together --------------------------- */
+
+enum { GATHERED = 32 << 10, GATHER_NS = 20000000 };
+
+/* write_mu before mu. Two buffers: one fills while the other is written. */
+static struct writer {
+	_Atomic bool on;
+	pthread_mutex_t mu, write_mu;
+	pthread_cond_t work, stop;
+	pthread_t thread;
+	bool ending;
+	_Atomic size_t n;
+	char *_Atomic fill;
+	char buf[2][GATHERED];
+} writer = { .mu = PTHREAD_MUTEX_INITIALIZER, .write_mu = PTHREAD_MUTEX_INITIALIZER };
+
+static void flush(struct writer *w)
+{
+	char *p;
+	size_t n;
+
+	pthread_mutex_lock(&w->write_mu);
+	pthread_mutex_lock(&w->mu);
+	p = w->fill;
+	n = w->n;
+	w->fill = p == w->buf[0] ? w->buf[1] : w->buf[0];
+	w->n = 0;
+	pthread_mutex_unlock(&w->mu);
+	put_out(p, n);
+	pthread_mutex_unlock(&w->write_mu);
+}
+
+static void gather(struct writer *w, const struct log_line *l)
+{
+	bool is_first;
+
+	pthread_mutex_lock(&w->mu);
+	while (l->n > GATHERED - w->n) {
+		pthread_mutex_unlock(&w->mu);
+		flush(w);
+		pthread_mutex_lock(&w->mu);
+	}
+	memcpy(w->fill + w->n, l->text, l->n);
+	is_first = w->n == 0;
+	w->n += l->n;
+	pthread_mutex_unlock(&w->mu);
+	if (l->level >= LOG_LEVEL_WARN)
+		flush(w);
+	else if (is_first)
+		pthread_cond_signal(&w->work);
+}
+
+static void *writer_main(void *arg)
+{
+	struct writer *w = arg;
+	struct timespec until;
+
+	pthread_setname_np(pthread_self(), "log");
+	pthread_mutex_lock(&w->mu);
+	while (!w->ending) {
+		if (w->n == 0) {
+			pthread_cond_wait(&w->work, &w->mu);
+			continue;
+		}
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += GATHER_NS;
+		if (until.tv_nsec >= 1000000000) {
+			until.tv_nsec -= 1000000000;
+			until.tv_sec++;
+		}
+		while (!w->ending &&
+		       pthread_cond_timedwait(&w->stop, &w->mu, &until) == 0)
+			;
+		pthread_mutex_unlock(&w->mu);
+		flush(w);
+		pthread_mutex_lock(&w->mu);
+	}
+	pthread_mutex_unlock(&w->mu);
+	return NULL;
+}
+
+/* What was said before a crash is what one wants to read after it. No lock: its holder
+ * may be this thread. */
+static void on_crash(int sig)
+{
+	put_out(writer.fill, writer.n);
+	raise(sig); /* SA_RESETHAND: the default, once we are back */
+}
+
+static void catch_crashes(void)
+{
+	static const int signals[] = { SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE };
+	struct sigaction old, new = { .sa_handler = on_crash, .sa_flags = SA_RESETHAND };
+
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+		if (sigaction(signals[i], NULL, &old) == 0 &&
+		    old.sa_handler == SIG_DFL) /* a sanitizer's stays */
+			sigaction(signals[i], &new, NULL);
+}
+
+void log_start_writer(void)
+{
+	struct writer *w = &writer;
+	pthread_condattr_t ca;
+	sigset_t all, old;
+
+	w->fill = w->buf[0];
+	w->n = 0;
+	w->ending = false;
+	pthread_condattr_init(&ca);
+	pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
+	pthread_cond_init(&w->work, &ca);
+	pthread_cond_init(&w->stop, &ca);
+	pthread_condattr_destroy(&ca);
+	sigfillset(&all); /* signals are the main thread's */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	w->on = pthread_create(&w->thread, NULL, writer_main, w) == 0;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	if (w->on)
+		catch_crashes();
+}
+
+void log_stop_writer(void)
+{
+	struct writer *w = &writer;
+
+	if (!w->on)
+		return;
+	pthread_mutex_lock(&w->mu);
+	w->ending = true;
+	pthread_mutex_unlock(&w->mu);
+	pthread_cond_signal(&w->work);
+	pthread_cond_signal(&w->stop);
+	pthread_join(w->thread, NULL);
+	w->on = false;
+	flush(w);
+	pthread_cond_destroy(&w->work);
+	pthread_cond_destroy(&w->stop);
+}
+
 void log_end(struct log_line *l)
 {
 	if (!l->on)
 		return;
 	l->on = false;
 	l->text[l->n++] = '\n';
-	/* A log that cannot be written must not stop the mail: one try, but for a signal. */
-	while (write(atomic_load(&log_fd), l->text, l->n) < 0 && errno == EINTR)
-		;
+	if (writer.on)
+		gather(&writer, l);
+	else
+		put_out(l->text, l->n);
 }

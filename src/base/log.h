@@ -5,8 +5,9 @@
  *		session=a1b2-7 to=x@y reason="no such account"
  *
  * Sessions and workers log, once, where the error is answered; library folders never
- * do. The line is built in the caller's stack and written with one write(2): any
- * thread. Values are quoted when needed; control characters and invalid UTF-8 become
+ * do. The line is built in the caller's stack and written with one write(2), any
+ * thread; with a writer the lines of 20 ms leave together, and a warning or an error
+ * at once, with all before it. Values are quoted when needed; control characters and invalid UTF-8 become
  * \xNN, so that a peer can never forge a line (HAZARDS 8). */
 #include "base/slice.h"
 #include "base/status.h"
@@ -28,6 +29,10 @@ struct log_line {
 };
 void log_set_level(enum log_level level);
 void log_set_fd(int fd); /* 2 at the start; tests capture */
+/* The server's: from here on lines are gathered (a write is a tenth of what a delivery costs). A crash writes what is
+ * left; only kill -9 takes it along. Stopped when no other thread logs any more. */
+void log_start_writer(void);
+void log_stop_writer(void);
 bool log_on(enum log_level level);
 void log_begin(struct log_line *l, enum log_level level, const char *event);
 void log_str(struct log_line *l, const char *key, slice value); /* empty values are left out */

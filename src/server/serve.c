@@ -418,6 +418,7 @@ int serve_run(const struct config *cfg)
 	sigaddset(&set, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &set, NULL); /* before any thread: all inherit it */
 	raise_descriptor_limit();
+	log_start_writer();
 	enum status st = open_store(&s, &e);
 	if (st == ST_OK)
 		st = open_tls(&s, &e);
@@ -441,5 +442,6 @@ int serve_run(const struct config *cfg)
 		log_failed("server.start", &e);
 	}
 	close_all(&s);
+	log_stop_writer();
 	return st == ST_OK ? EX_OK : exit_code(&e);
 }

@@ -2,7 +2,13 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <cmocka.h>
 
 static int ends[2];
@@ -166,6 +172,117 @@ static void many_small_fields_stop_at_the_end_of_the_line(void **state)
 	}
 }
 
+static void say(enum log_level level, const char *event)
+{
+	struct log_line l;
+
+	log_begin(&l, level, event);
+	log_end(&l);
+}
+
+/* Waits until as much has come, or ten seconds. */
+static size_t wait_for(size_t n)
+{
+	const struct timespec one = { .tv_nsec = 1000000 };
+	size_t have = 0;
+
+	for (int ms = 0; have < n && ms < 10000; ms++) {
+		ssize_t r = read(ends[0], got + have, sizeof(got) - have);
+
+		if (r > 0)
+			have += (size_t)r;
+		else
+			nanosleep(&one, NULL);
+	}
+	return have;
+}
+
+enum { LINE = 49 }; /* time, level=info, event=e */
+static void a_writer_gathers_and_a_warning_hurries(void **state)
+{
+	(void)state;
+	log_start_writer();
+	say(LOG_LEVEL_INFO, "e");
+	say(LOG_LEVEL_INFO, "f");
+	assert_int_equal(wait_for(2 * LINE), 2 * LINE);
+	say(LOG_LEVEL_INFO, "g");
+	say(LOG_LEVEL_WARN, "h");
+	ssize_t n = read(ends[0], got, sizeof(got)); /* both are out when log_end returns */
+	assert_int_equal(n, 2 * LINE);
+	assert_memory_equal(got + LINE - 2, "g\n", 2);
+	assert_memory_equal(got + 2 * LINE - 2, "h\n", 2);
+	say(LOG_LEVEL_INFO, "i");
+	log_stop_writer();
+	assert_int_equal(read(ends[0], got, sizeof(got)), LINE);
+	say(LOG_LEVEL_INFO, "j"); /* and without it, as before */
+	assert_int_equal(read(ends[0], got, sizeof(got)), LINE);
+}
+
+static void what_was_said_before_a_crash_is_written(void **state)
+{
+	int wait_status;
+
+	(void)state;
+	pid_t pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		log_start_writer();
+		say(LOG_LEVEL_INFO, "e");
+		abort();
+	}
+	assert_int_equal(waitpid(pid, &wait_status, 0), pid);
+	assert_true(WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGABRT);
+	assert_int_equal(wait_for(LINE), LINE);
+}
+
+enum { TALKERS = 4, LINES = 5000 };
+static void *talk(void *arg)
+{
+	struct log_line l;
+
+	for (int i = 0; i < LINES; i++) {
+		log_begin(&l, LOG_LEVEL_INFO, arg);
+		log_int(&l, "n", i);
+		log_end(&l);
+	}
+	return NULL;
+}
+
+static void lines_of_many_threads_are_whole_and_in_order(void **state)
+{
+	static const char *const names[TALKERS] = { "a", "b", "c", "d" };
+	char path[] = "/tmp/facteur-log-XXXXXX", line[256];
+	int next[TALKERS] = { 0 };
+	pthread_t id[TALKERS];
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_true(fd >= 0);
+	unlink(path);
+	log_set_fd(fd);
+	log_start_writer();
+	for (int i = 0; i < TALKERS; i++)
+		assert_int_equal(pthread_create(&id[i], NULL, talk,
+						(void *)(uintptr_t)names[i]),
+				 0);
+	for (int i = 0; i < TALKERS; i++)
+		pthread_join(id[i], NULL);
+	log_stop_writer();
+	FILE *f = fdopen(fd, "r");
+	rewind(f);
+	while (fgets(line, sizeof(line), f)) {
+		char *event = strstr(line, " event="), *n = strstr(line, " n=");
+
+		assert_true(event && n && strncmp(line, "time=", 5) == 0);
+		int who = event[7] - 'a';
+		assert_true(who >= 0 && who < TALKERS);
+		assert_int_equal(strtol(n + 3, NULL, 10), next[who]++);
+	}
+	fclose(f);
+	for (int i = 0; i < TALKERS; i++)
+		assert_int_equal(next[i], LINES);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -178,6 +295,13 @@ int main(void)
 						release),
 		cmocka_unit_test_setup_teardown(
 			many_small_fields_stop_at_the_end_of_the_line, capture, release),
+		/* It forks: before any test that has had threads. */
+		cmocka_unit_test_setup_teardown(what_was_said_before_a_crash_is_written,
+						capture, release),
+		cmocka_unit_test_setup_teardown(a_writer_gathers_and_a_warning_hurries,
+						capture, release),
+		cmocka_unit_test_setup_teardown(
+			lines_of_many_threads_are_whole_and_in_order, capture, release),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
