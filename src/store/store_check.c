@@ -215,6 +215,15 @@ void check_tick(struct check *c, uint64_t n)
 		c->opt->progress(c->opt->ctx, &p);
 }
 
+/* Removed, for the sweep to clear or for undelete to bring back whole. */
+bool check_account_gone(struct look *l, uint32_t account)
+{
+	struct skey gone = key_gone_account(account), kept = key_kept_account(account);
+
+	return check_has(l, skey_slice(&gone), &l->c->acct_arena) ||
+	       check_has(l, skey_slice(&kept), &l->c->acct_arena);
+}
+
 /* --- accounts ----------------------------------------------------------------------- */
 void check_account_forget(struct check *c)
 {
@@ -224,6 +233,7 @@ void check_account_forget(struct check *c)
 	c->box = NULL;
 	c->n_box = c->n_keywords = c->n_gone = c->n_told = 0;
 	c->has_gone = c->row_ok = false;
+	c->waiting = c->strays = 0;
 	c->places = c->claims = c->threads = 0;
 	c->address = slice_make("", 0);
 	c->account = 0;
@@ -241,23 +251,34 @@ void check_account_name(struct check *c, uint32_t account)
 
 static enum status account_check(struct check *c, uint32_t account, struct err *e)
 {
-	struct skey gone = key_gone_account(account);
 	struct look l = { .c = c };
 	bool slow = false;
 
 	check_account_forget(c);
-	if (check_has(&l, skey_slice(&gone), &c->acct_arena))
-		return ST_OK; /* removed: the sweep has it */
+	if (check_account_gone(&l, account))
+		return ST_OK;
 	check_account_name(c, account);
 	c->res->accounts++;
 	enum status st = check_structure(c, e);
+	uint64_t found = c->res->found;
 
+	if (st == ST_OK)
+		st = check_kept(c, e);
+	if (st == ST_OK && c->opt->repair && c->res->found != found)
+		st = check_structure(c, e); /* a mailbox may have come back */
 	if (st == ST_OK)
 		st = check_emails(c, e);
 	if (st == ST_OK)
 		st = check_counts(c, &slow, e);
-	if (st == ST_OK && slow) {
+	if (st == ST_OK && (slow || c->waiting)) {
 		st = check_messages(c, e);
+		c->pass = CHECK_PLACES;
+		if (st == ST_OK && c->waiting)
+			st = check_emails(c, e);
+		c->pass = CHECK_STRAYS;
+		if (st == ST_OK && c->strays)
+			st = check_messages(c, e);
+		c->pass = CHECK_FIRST;
 		if (st == ST_OK && c->opt->repair)
 			st = check_counts(c, &slow, e);
 	}

@@ -51,6 +51,10 @@ struct store_check_result {
 	char aside_file[256];                 /* empty: none */
 	bool stopped;                         /* before the end */
 };
+/* A store whose row of the format is damaged or missing cannot be opened; this makes it again. Ids
+ * go on in a new epoch, so that none is given twice. Nobody else has the store open. */
+enum status store_repair_format(struct kv *kv, const struct clock *clock, uint32_t *out_epoch,
+				struct err *e) MUST_USE;
 /* An error is one of the walk itself (the disk, a stopped store): what was found until then stands. */
 enum status store_check(struct store *s, const struct store_check_options *opt,
 			struct store_check_result *out, struct err *e) MUST_USE;

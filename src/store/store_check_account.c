@@ -116,10 +116,12 @@ static enum status boxes_of_messages(struct tree *t, struct err *e)
 
 		if (st != ST_OK || id == 0)
 			return st;
-		struct skey gone = key_gone_mbox(c->account, id);
+		struct skey gone = key_gone_mbox(c->account, id),
+			    kept = key_kept_mbox(c->account, id);
 
-		/* A deleted one is the sweep's. */
-		if (!check_box(c, id) && !check_has(t->l, skey_slice(&gone), t->a))
+		/* A deleted one is the sweep's, or kept for undelete. */
+		if (!check_box(c, id) && !check_has(t->l, skey_slice(&gone), t->a) &&
+		    !check_has(t->l, skey_slice(&kept), t->a))
 			box_add(t, id);
 		if (id == UINT32_MAX)
 			return ST_OK;

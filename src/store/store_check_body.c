@@ -25,7 +25,7 @@ static bool same(const struct blob_id *x, const struct blob_id *y)
 }
 
 /* --- lists of damage --------------------------------------------------------------------- */
-void check_told_add(struct check *c, struct place at)
+void check_told_add(struct check *c, uint32_t mbox, uint32_t uid, uint64_t email)
 {
 	if (c->n_told == CHECK_LIST_MAX)
 		return;
@@ -33,7 +33,9 @@ void check_told_add(struct check *c, struct place at)
 		c->cap_told = c->cap_told ? c->cap_told * 2 : 16;
 		c->told = mem_grow(c->told, c->cap_told, sizeof(*c->told));
 	}
-	c->told[c->n_told++] = at;
+	c->told[c->n_told++] = (struct check_place){
+		.account = c->account, .mbox = mbox, .uid = uid, .email = email
+	};
 }
 
 void check_lost_add(struct check *c, uint32_t mbox, uint32_t uid, uint64_t email)
@@ -90,6 +92,30 @@ struct reference_walk {
 	size_t n_handoff, cap_handoff;
 };
 
+/* The first entry of that email in the sorted list of those that are lost. */
+static size_t lost_find(const struct check *c, uint32_t account, uint64_t email)
+{
+	size_t lo = 0, hi = c->n_lost;
+
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		const struct check_place *p = &c->lost[mid];
+
+		if (p->account < account || (p->account == account && p->email < email))
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static bool is_lost(const struct check *c, uint32_t account, uint64_t email)
+{
+	size_t at = lost_find(c, account, email);
+
+	return at < c->n_lost && c->lost[at].account == account && c->lost[at].email == email;
+}
+
 static bool is_used(struct look *l, const struct reference_walk *w, slice key,
 		    const struct blob_id *blob)
 {
@@ -112,10 +138,10 @@ static bool is_used(struct look *l, const struct reference_walk *w, slice key,
 		return check_get(l, skey_slice(&k), a, &raw, NULL) == ST_OK &&
 		       (!row_queue_read(raw, a, &q) || same(&q.blob, blob));
 	}
-	struct skey k = key_email(account, id), gone = key_gone_account(account);
+	struct skey k = key_email(account, id);
 	struct row_email m;
 
-	if (check_has(l, skey_slice(&gone), a))
+	if (is_lost(l->c, account, id) || check_account_gone(l, account))
 		return true; /* the sweep has it */
 	return check_get(l, skey_slice(&k), a, &raw, NULL) == ST_OK &&
 	       (!row_email_read(raw, &m) || same(&m.blob, blob) ||
@@ -236,6 +262,9 @@ enum status check_references(struct check *c, struct err *e)
 	struct kv_range r = { .from = SL("r"), .to = SL("s") };
 	struct kv_range h = { .from = SL("H"), .to = SL("I") };
 	uint64_t n = 0;
+
+	if (c->n_lost)
+		qsort(c->lost, c->n_lost, sizeof(*c->lost), lost_compare);
 	enum status st = kv_scan(c->s->kv, NULL, &r, take_count, &n, NULL);
 
 	w.sources = st != ST_OK || n != c->uses;
@@ -304,7 +333,7 @@ struct user {
 
 static enum status queue_body(struct look *l, const struct user *u, struct err *e)
 {
-	struct skey k = key_queue(u->id), kr = key_reference(u->blob, 0, u->id);
+	struct skey k = key_queue(u->id);
 	struct store_queue_entry q;
 	slice raw;
 	enum status st = check_get(l, skey_slice(&k), l->c->page.a, &raw, e);
@@ -324,8 +353,7 @@ static enum status queue_body(struct look *l, const struct user *u, struct err *
 
 	st = repair_drop(l, skey_slice(&k), raw, e);
 	txn_del(l->t, skey_slice(&kd));
-	txn_del(l->t, skey_slice(&kr));
-	kv_blob_unref(l->t->kt, u->blob);
+	reference_remove(l->t, u->blob, 0, u->id);
 	return st;
 }
 
@@ -478,29 +506,17 @@ static enum status bad_body(struct check *c, const struct blob_id *id, struct er
 static bool take_lost_blob(void *ctx, slice key, slice value)
 {
 	struct check *c = ctx;
-	struct check_place want = { 0 };
+	uint32_t account;
+	uint64_t email;
 
 	(void)value;
 	if (key.n != REFERENCE_KEY)
 		return true;
-	reference_user(key, &want.account, &want.email);
-	size_t lo = 0, hi = c->n_lost;
-
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-		const struct check_place *p = &c->lost[mid];
-
-		if (p->account < want.account ||
-		    (p->account == want.account && p->email < want.email))
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	for (; lo < c->n_lost && c->lost[lo].account == want.account &&
-	       c->lost[lo].email == want.email;
-	     lo++)
-		if (c->lost[lo].n_blob < 2)
-			c->lost[lo].blob[c->lost[lo].n_blob++] = reference_blob(key);
+	reference_user(key, &account, &email);
+	for (size_t i = lost_find(c, account, email);
+	     i < c->n_lost && c->lost[i].account == account && c->lost[i].email == email; i++)
+		if (c->lost[i].n_blob < 2)
+			c->lost[i].blob[c->lost[i].n_blob++] = reference_blob(key);
 	return true;
 }
 
@@ -530,6 +546,11 @@ static enum status lost_emails(struct check *c, struct err *e)
 			st = check_unit(c, &p->account, 1, lost_look, p, e);
 		if (st == ST_OK && c->opt->repair)
 			st = check_recount(c, e);
+		bool last = i + 1 == c->n_lost || p[1].account != p->account;
+
+		if (st == ST_OK && last && c->dropped)
+			st = check_threads(c, e);
+		c->dropped = c->dropped && !last;
 	}
 	return st;
 }

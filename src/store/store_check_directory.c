@@ -123,8 +123,8 @@ static void domain_put(struct look *l, slice key)
 	AUTO_BUF b = { 0 };
 
 	buf_init(&b, 64);
-	buf_put_u8(&b, SCHEMA_ROW);
-	buf_put_u64(&b, (uint64_t)clock_now_s(l->c->s->clock));
+	row_domain_write(&b, &(struct row_domain){
+				     .created = clock_now_s(l->c->s->clock) });
 	txn_put_buf(l->t, key, &b);
 	l->t->directory_changed = true;
 }
@@ -138,13 +138,15 @@ static enum status domains_page(struct look *l, void *ctx, struct err *e)
 		const struct check_row *row = &l->c->page.at[i];
 		struct where w = { .code = "domain" };
 		slice name = slice_from(row->key, 1), folded;
+		struct row_domain d;
 		bool good_name = domain_fold(l->c->page.a, name, &folded) &&
 				 slice_eq(name, folded);
 
-		if (good_name && row->value.n && row->value.p[0] == SCHEMA_ROW)
+		if (good_name && row_domain_read(row->value, &d))
 			continue;
-		if (!check_fault(l, &w, CHECK_REPAIRED,
-				 good_name ? "written again" : "taken out",
+		if (!check_fault(l, &w, good_name ? CHECK_LOST : CHECK_REPAIRED,
+				 good_name ? "written again; its quota has to be set again"
+					   : "taken out",
 				 "the row of the domain %.*s cannot be read", FMT(name)))
 			continue;
 		st = repair_drop(l, row->key, row->value, e);
@@ -363,12 +365,12 @@ static enum status orphan_look(struct look *l, void *ctx, struct err *e)
 {
 	const struct orphan *o = ctx;
 	struct where w = { .code = "login" };
-	struct skey k = key_account_address(o->account), gone = key_gone_account(o->account);
+	struct skey k = key_account_address(o->account);
 	slice domain = slice_from(edge_key(l, SL("D"), SL("E"), false), 1);
 
 	(void)e;
 	if (check_has(l, skey_slice(&k), l->c->page.a) ||
-	    check_has(l, skey_slice(&gone), l->c->page.a))
+	    check_account_gone(l, o->account))
 		return ST_OK;
 	slice local = arena_fmt(l->c->page.a, "recovered-%u", o->account);
 

@@ -48,10 +48,7 @@ static enum status digest_look(struct look *l, struct email *m, struct err *e)
 	if (st != ST_OK) /* its body is damaged, which is told as such */
 		d = slice_make("", 0);
 	if (m->row.digest_kind == DIGEST_BLOB) {
-		struct skey k = key_reference(&m->row.digest_blob, l->c->account, m->id);
-
-		txn_del(l->t, skey_slice(&k));
-		kv_blob_unref(l->t->kt, &m->row.digest_blob);
+		reference_remove(l->t, &m->row.digest_blob, l->c->account, m->id);
 	}
 	m->row.digest_kind = DIGEST_INLINE;
 	m->row.digest = d.n <= SCHEMA_DIGEST_INLINE ? d : slice_make("", 0);
@@ -127,13 +124,13 @@ static enum status place_look(struct look *l, const struct email *m, struct plac
 		return ST_OK;
 	}
 	out->what = SEEN_BAD;
-	if (out->raw.n == ROW_MESSAGE_SIZE) { /* is it only the version that is wrong? */
-		char copy[ROW_MESSAGE_SIZE];
+	if (out->raw.n == ROW_MESSAGE_SIZE || out->raw.n == ROW_MESSAGE_SIZE_1) {
+		char copy[ROW_MESSAGE_SIZE]; /* is it only the version that is wrong? */
 
-		memcpy(copy, out->raw.p, sizeof(copy));
-		copy[0] = SCHEMA_ROW;
+		memcpy(copy, out->raw.p, out->raw.n);
+		copy[0] = out->raw.n == ROW_MESSAGE_SIZE ? SCHEMA_ROW_2 : SCHEMA_ROW;
 		out->flags_known =
-			row_message_read(slice_make(copy, sizeof(copy)), at.uid, &out->msg) &&
+			row_message_read(slice_make(copy, out->raw.n), at.uid, &out->msg) &&
 			out->msg.row.email == m->id;
 	}
 	return ST_OK;
@@ -195,7 +192,7 @@ static enum status message_make(struct look *l, const struct email *m, struct se
 	struct txn_account *ta;
 	struct hot_mbox *box;
 	uint32_t mbox = check_box(l->c, s->at.mbox) ? s->at.mbox : 0;
-	struct row_message msg = { .placed = true };
+	struct row_message msg = { .row.saved = saved_now(l->c->s) };
 	enum status st = repair_account(l, &ta, e);
 
 	if (st == ST_OK)
@@ -274,15 +271,15 @@ static enum status place_mend(struct look *l, struct email *m, struct places *p,
 	w.code = "message-row";
 	w.mbox = s->at.mbox;
 	w.uid = s->at.uid;
-	if (s->what == SEEN_OTHER || (s->what == SEEN_NONE && p->ok)) {
+	st = check_log_expunged(l, s->at.mbox, s->at.uid, &expunged, e);
+	if (st != ST_OK)
+		return st;
+	if (s->what == SEEN_OTHER || (s->what == SEEN_NONE && p->ok && expunged)) {
 		w.code = "places";
 		*out_changed |= check_fault(l, &w, CHECK_REPAIRED, "taken out",
 					    "the message claims a place that it does not have");
 		return ST_OK;
 	}
-	st = check_log_expunged(l, s->at.mbox, s->at.uid, &expunged, e);
-	if (st != ST_OK)
-		return st;
 	if (expunged && s->what == SEEN_NONE)
 		return ST_OK;
 	if (!check_fault(l, &w, s->flags_known ? CHECK_REPAIRED : CHECK_LOST,
@@ -292,7 +289,7 @@ static enum status place_mend(struct look *l, struct email *m, struct places *p,
 			 "the message's row in its mailbox %s",
 			 s->what == SEEN_BAD ? "cannot be read" : "is missing")) {
 		if (l->sure && s->what == SEEN_BAD)
-			check_told_add(l->c, s->at);
+			check_told_add(l->c, s->at.mbox, s->at.uid, 0);
 		return ST_OK;
 	}
 	struct skey k = key_message(l->c->account, s->at.mbox, s->at.uid);
@@ -315,6 +312,14 @@ static enum status email_left_over(struct look *l, struct email *m, struct err *
 	enum status st = repair_aside(l, m->key, m->value, e);
 
 	return st == ST_OK ? email_remove(l->t, l->c->account, m->id, e) : st;
+}
+
+static bool is_claimed(const struct check *c, uint64_t email)
+{
+	for (size_t i = 0; i < c->n_told; i++)
+		if (c->told[i].email == email)
+			return true;
+	return false;
 }
 
 static enum status places_look(struct look *l, struct email *m, struct seen_place *one,
@@ -348,6 +353,13 @@ static enum status places_look(struct look *l, struct email *m, struct seen_plac
 			*one = p.at[i];
 	if (!p.must_mend)
 		return ST_OK;
+	if (l->c->pass == CHECK_FIRST) {
+		*out_there = p.ok > 0;
+		l->c->waiting += !l->sure;
+		return ST_OK;
+	}
+	if (is_claimed(l->c, m->id))
+		return ST_OK; /* told with the message row that claims it */
 	uint64_t before = l->faults;
 
 	for (size_t i = 0; i < p.n && st == ST_OK; i++)
@@ -532,12 +544,19 @@ static enum status email_look(struct look *l, const struct check_row *row, struc
 	enum status st;
 
 	if (row->key.n != 14 || !row_email_read(row->value, &m.row)) {
-		if (!l->sure)
+		if (!l->sure && c->pass == CHECK_FIRST)
 			check_lost_add(c, 0, 0, m.id);
 		return ST_OK;
 	}
 	m.w = (struct where){ .mbox = m.row.mbox, .uid = m.row.uid, .email = m.id };
 	check_name_email(&m.w, &m.row);
+	if (c->pass == CHECK_PLACES) {
+		uint64_t places = l->places;
+
+		st = places_look(l, &m, &s, &there, e);
+		l->places = places; /* counted before */
+		return st;
+	}
 	st = number_look(l, &m, e);
 	if (st == ST_OK)
 		st = places_look(l, &m, &s, &there, e);
@@ -579,7 +598,7 @@ static enum status emails_page(struct look *l, void *ctx, struct err *e)
 	(void)ctx;
 	for (size_t i = 0; i < p->n && st == ST_OK; i++)
 		st = email_look(l, &p->at[i], e);
-	if (!l->sure)
+	if (!l->sure && l->c->pass == CHECK_FIRST)
 		check_tick(l->c, p->n);
 	return st;
 }

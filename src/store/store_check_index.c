@@ -29,7 +29,7 @@ static int id_compare(const void *a, const void *b)
 static enum status gone_load(struct look *l, struct err *e)
 {
 	struct check *c = l->c;
-	struct skey from = key_gone(c->account, 0, 0), to;
+	struct skey from = key_gone(c->account, 0, 0), to, kept = key_kept_prefix(c->account);
 
 	from.n = 6; /* its rows x */
 	to = from;
@@ -37,6 +37,10 @@ static enum status gone_load(struct look *l, struct err *e)
 	c->n_gone = 0;
 	enum status st = check_scan(l, from, to, take_gone, c, e);
 
+	to = kept;
+	skey_next_prefix(&to);
+	if (st == ST_OK)
+		st = check_scan(l, kept, to, take_gone, c, e);
 	if (c->n_gone)
 		qsort(c->gone, c->n_gone, sizeof(*c->gone), id_compare);
 	c->has_gone = st == ST_OK;
@@ -226,9 +230,12 @@ static enum status log_page(struct look *l, void *ctx, struct err *e)
 {
 	struct log_walk *w = ctx;
 	struct check *c = l->c;
-	uint64_t next = w->next, floor = c->row.log_floor;
 	struct txn_account *ta;
 	enum status st = ST_OK;
+
+	if (!l->sure && w->next_after) /* the second look begins where the first did */
+		w->next = w->next_after;
+	uint64_t next = w->next, floor = c->row.log_floor;
 
 	if (l->sure && c->row_ok) { /* the sweep may have pruned meanwhile */
 		st = repair_account(l, &ta, e);
@@ -318,6 +325,8 @@ static enum status log_look(struct check *c, struct err *e)
 	if (!c->row_ok)
 		return ST_OK;
 	st = check_walk(c, skey_slice(&k), ids, 1, log_page, &w, e);
+	if (w.next_after)
+		w.next = w.next_after;
 	if (st == ST_OK && !check_stopped(c))
 		st = check_unit(c, ids, 1, log_tail, &w, e);
 	while (st == ST_OK && w.raised && w.next)
@@ -425,6 +434,13 @@ static enum status index_look(struct check *c, char kind, uint64_t wanted, check
 	return check_walk(c, skey_slice(&k), ids, 1, page, NULL, e);
 }
 
+enum status check_threads(struct check *c, struct err *e)
+{
+	enum status st = index_look(c, 'T', UINT64_MAX, msgids_page, e);
+
+	return st == ST_OK ? index_look(c, 't', UINT64_MAX, threads_page, e) : st;
+}
+
 /* --- places ---------------------------------------------------------------------------- */
 static enum status places_page(struct look *l, void *ctx, struct err *e)
 {
@@ -526,6 +542,159 @@ static enum status gone_row(struct look *l, const struct check_row *row, struct 
 	row_gone_write(&b, &g);
 	txn_put_buf(l->t, row->key, &b);
 	return ST_OK;
+}
+
+/* --- what is kept for undelete ---------------------------------------------------------- */
+static enum status kept_row(struct look *l, const struct check_row *row, struct err *e)
+{
+	struct where w = { .code = "kept" };
+	struct row_gone g = { .last = true };
+	int64_t time;
+	bool live = false, readable;
+	struct kept_due due = { .kind = KEPT_MESSAGES, .account = l->c->account };
+	enum status st = ST_OK;
+
+	readable = key_kept_read(row->key, &time, &w.mbox, &w.uid) &&
+		   row_gone_read(row->value, w.uid, &g);
+	if (readable)
+		st = gone_is_live(l, &g, &live, e);
+	if (st != ST_OK)
+		return st;
+	if (!readable || live) {
+		if (!check_fault(l, &w, live ? CHECK_REPAIRED : CHECK_LOST,
+				 live ? "taken out" : "put aside: it cannot be undeleted",
+				 live ? "a message that is kept for undelete is in a mailbox too"
+				      : "the row of a message that is kept for undelete cannot be "
+					"read"))
+			return ST_OK;
+		return repair_drop(l, row->key, row->value, e);
+	}
+	due.time = time - time % 3600; /* kept_note() */
+	struct skey k = key_kept_due(&due);
+
+	if (!check_has(l, skey_slice(&k), l->c->page.a) &&
+	    check_fault(l, &w, CHECK_REPAIRED, "written again",
+			"nothing says when a message that is kept for undelete has to go"))
+		kept_note(l->t, KEPT_MESSAGES, l->c->account, 0, time);
+	return ST_OK;
+}
+
+static enum status kept_page(struct look *l, void *ctx, struct err *e)
+{
+	enum status st = ST_OK;
+
+	(void)ctx;
+	for (size_t i = 0; i < l->c->page.n && st == ST_OK; i++)
+		st = kept_row(l, &l->c->page.at[i], e);
+	return st;
+}
+
+static enum status kept_mbox_page(struct look *l, void *ctx, struct err *e)
+{
+	enum status st = ST_OK;
+
+	(void)ctx;
+	for (size_t i = 0; i < l->c->page.n && st == ST_OK; i++) {
+		const struct check_row *row = &l->c->page.at[i];
+		struct rd k = rd_init(slice_from(row->key, 6));
+		struct kept_due due = { .kind = KEPT_MAILBOX,
+					.account = l->c->account,
+					.mbox = rd_u32(&k) };
+		struct where w = { .code = "kept" };
+		struct row_kept_mbox r;
+
+		if (k.bad || rd_left(&k) || !row_kept_mbox_read(row->value, &r)) {
+			/* Its messages then are in no mailbox, and the next walk gives them one. */
+			if (check_fault(l, &w, CHECK_LOST,
+					"its messages come back under a name of their own",
+					"the row of a deleted mailbox that is kept cannot be "
+					"read"))
+				st = repair_drop(l, row->key, row->value, e);
+			continue;
+		}
+		due.time = r.time;
+		struct skey z = key_kept_due(&due);
+
+		if (!check_has(l, skey_slice(&z), l->c->page.a) &&
+		    check_fault(l, &w, CHECK_REPAIRED, "written again",
+				"nothing says when the deleted mailbox '%.*s' has to go",
+				FMT(r.path)))
+			kept_note(l->t, KEPT_MAILBOX, due.account, due.mbox, r.time);
+	}
+	return st;
+}
+
+struct held {
+	uint64_t bytes, messages, bad;
+};
+
+static bool take_held(void *ctx, slice key, slice value)
+{
+	struct held *h = ctx;
+	struct row_kept_mbox b;
+	struct row_gone g;
+	bool is_mbox = key.p[5] == 'd';
+
+	if (is_mbox ? !row_kept_mbox_read(value, &b) : !row_gone_read(value, 0, &g)) {
+		h->bad++;
+		return true;
+	}
+	h->bytes += is_mbox ? b.mbox.bytes : g.msg.row.size;
+	h->messages += is_mbox ? b.mbox.messages : 1;
+	return true;
+}
+
+static enum status held_look(struct look *l, void *ctx, struct err *e)
+{
+	struct check *c = l->c;
+	struct where w = { .code = "account-numbers" };
+	struct skey x = key_kept_prefix(c->account), d = key_account_type(c->account, 'd'),
+		    to = x, ka = key_account(c->account);
+	struct txn_account *ta = NULL;
+	struct row_account r;
+	struct held h = { 0 };
+	slice raw;
+
+	(void)ctx;
+	skey_next_prefix(&to);
+	enum status st = check_scan(l, x, to, take_held, &h, e);
+
+	to = d;
+	skey_next_prefix(&to);
+	if (st == ST_OK)
+		st = check_scan(l, d, to, take_held, &h, e);
+	if (st == ST_OK && l->sure) {
+		st = repair_account(l, &ta, e);
+		if (st == ST_OK)
+			r = ta->hot->row;
+	} else if (st == ST_OK) {
+		if (check_get(l, skey_slice(&ka), c->page.a, &raw, NULL) != ST_OK ||
+		    !row_account_read(raw, &r))
+			return ST_OK;
+	}
+	if (st != ST_OK || h.bad || (r.held_bytes == h.bytes && r.held_messages == h.messages))
+		return st;
+	if (!check_fault(l, &w, CHECK_REPAIRED, "counted again",
+			 "it counts %llu messages kept for undelete with %llu octets, and has "
+			 "%llu with %llu",
+			 (unsigned long long)r.held_messages, (unsigned long long)r.held_bytes,
+			 (unsigned long long)h.messages, (unsigned long long)h.bytes))
+		return ST_OK;
+	ta->hot->row.held_bytes = h.bytes;
+	ta->hot->row.held_messages = h.messages;
+	ta->hot->dirty = true;
+	return ST_OK;
+}
+
+enum status check_kept(struct check *c, struct err *e)
+{
+	const uint32_t ids[] = { c->account };
+	struct skey x = key_kept_prefix(c->account), d = key_account_type(c->account, 'd');
+	enum status st = check_walk(c, skey_slice(&x), ids, 1, kept_page, NULL, e);
+
+	if (st == ST_OK)
+		st = check_walk(c, skey_slice(&d), ids, 1, kept_mbox_page, NULL, e);
+	return st == ST_OK && c->row_ok ? check_unit(c, ids, 1, held_look, NULL, e) : st;
 }
 
 static enum status gone_page(struct look *l, void *ctx, struct err *e)

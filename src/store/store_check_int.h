@@ -68,13 +68,18 @@ struct check {
 	slice log_row;
 	uint64_t places, claims, threads; /* seen from the emails: rows m, T, t */
 	uint64_t uses;       /* references seen from emails, queue and hand-offs, of all accounts */
-	struct place *told;  /* message rows that cannot be read, and that is told */
+	/* Emails whose places are not in order wait until every message row has been asked which
+	 * email it has, and message rows that cannot be read until every email has been asked. */
+	enum check_pass { CHECK_FIRST, CHECK_PLACES, CHECK_STRAYS } pass;
+	uint64_t waiting, strays;
+	struct check_place *told; /* what a message row has told of its email, and the reverse */
 	size_t n_told, cap_told;
 	/* damage that is dealt with at the end */
 	struct check_place *lost;
 	size_t n_lost, cap_lost;
 	struct blob_id *bad;
 	size_t n_bad, cap_bad;
+	bool dropped; /* emails of the account at hand went for good: their threads have to know */
 };
 struct look {
 	struct check *c;
@@ -151,12 +156,17 @@ enum status check_lost(struct check *c, struct err *e) MUST_USE;
 /* Makes it the account at hand, with its mailboxes, and looks at nothing. */
 enum status check_account_enter(struct check *c, uint32_t account, struct err *e) MUST_USE;
 void check_account_forget(struct check *c);
+bool check_account_gone(struct look *l, uint32_t account);
 void check_account_name(struct check *c, uint32_t account);
 /* of the account at hand */
 enum status check_structure(struct check *c, struct err *e) MUST_USE;
 enum status check_emails(struct check *c, struct err *e) MUST_USE;
 enum status check_messages(struct check *c, struct err *e) MUST_USE;
 enum status check_counts(struct check *c, bool *out_slow, struct err *e) MUST_USE;
+/* Members of threads that are not there any more. */
+enum status check_threads(struct check *c, struct err *e) MUST_USE;
+/* Messages and mailboxes kept for undelete. */
+enum status check_kept(struct check *c, struct err *e) MUST_USE;
 /* The mailboxes that a repair has touched since, counted again. */
 enum status check_recount(struct check *c, struct err *e) MUST_USE;
 enum status check_indexes(struct check *c, struct err *e) MUST_USE;
@@ -168,7 +178,7 @@ enum status check_log_expunged(struct look *l, uint32_t mbox, uint32_t uid, bool
 			       struct err *e) MUST_USE;
 /* Is the email one that was expunged and waits for the sweep? */
 enum status check_is_gone(struct look *l, uint64_t email, bool *out, struct err *e) MUST_USE;
-void check_told_add(struct check *c, struct place at);
+void check_told_add(struct check *c, uint32_t mbox, uint32_t uid, uint64_t email);
 void check_lost_add(struct check *c, uint32_t mbox, uint32_t uid, uint64_t email);
 void check_bad_add(struct check *c, const struct blob_id *id);
 uint64_t check_key_id(slice key); /* of rows A acct kind id */

@@ -315,10 +315,14 @@ static enum status message_look(struct look *l, const struct check_row *row, str
 	struct row_places p;
 	slice raw;
 
-	if (!check_box(c, w.mbox))
-		return ST_OK; /* of a deleted mailbox */
-	if (row->key.n != 14 || !row_message_read(row->value, w.uid, &msg))
-		return message_stray(l, &w, row, e);
+	bool live = check_box(c, w.mbox); /* or of a deleted mailbox */
+
+	if (row->key.n != 14 || !row_message_read(row->value, w.uid, &msg)) {
+		c->strays += !l->sure;
+		return live && c->pass == CHECK_STRAYS ? message_stray(l, &w, row, e) : ST_OK;
+	}
+	if (c->pass == CHECK_STRAYS)
+		return ST_OK;
 	struct skey ke = key_email(c->account, msg.row.email);
 	struct skey kg = key_places(c->account, msg.row.email);
 	enum status st = check_get(l, skey_slice(&ke), c->page.a, &raw, e);
@@ -335,7 +339,7 @@ static enum status message_look(struct look *l, const struct check_row *row, str
 			check_lost_add(c, w.mbox, w.uid, w.email);
 		return ST_OK;
 	}
-	if (!msg.placed && m.mbox == w.mbox && m.uid == w.uid)
+	if (!live || (!msg.placed && m.mbox == w.mbox && m.uid == w.uid))
 		return ST_OK;
 	if (check_get(l, skey_slice(&kg), c->page.a, &raw, NULL) == ST_OK &&
 	    row_places_read(raw, c->page.a, &p))
@@ -345,8 +349,11 @@ static enum status message_look(struct look *l, const struct check_row *row, str
 	check_name_email(&w, &m);
 	w.code = "places";
 	if (!check_fault(l, &w, CHECK_REPAIRED, "added to the list of its places",
-			 "the message does not know that it is in this mailbox"))
+			 "the message does not know that it is in this mailbox")) {
+		if (l->sure)
+			check_told_add(c, 0, 0, w.email);
 		return ST_OK;
+	}
 	return place_add(l, &msg, w.mbox, &m, e);
 }
 

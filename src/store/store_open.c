@@ -35,6 +35,14 @@ static enum status format_make(struct store *s, struct err *e)
 	return kv_commit_wait(t, e);
 }
 
+static bool any_row(void *ctx, slice key, slice value)
+{
+	(void)key;
+	(void)value;
+	*(bool *)ctx = true;
+	return false;
+}
+
 static enum status format_check(struct store *s, struct err *e)
 {
 	AUTO_ARENA a = { 0 };
@@ -44,8 +52,15 @@ static enum status format_check(struct store *s, struct err *e)
 	arena_init(&a);
 	enum status st = kv_get(s->kv, NULL, skey_slice(&k), &a, &row, e);
 
-	if (st == ST_NOT_FOUND)
-		return format_make(s, e);
+	if (st == ST_NOT_FOUND) {
+		bool any = false;
+		struct kv_range r = { .from = SL("A"), .to = SL("B") };
+
+		st = kv_scan(s->kv, NULL, &r, any_row, &any, e);
+		if (st != ST_OK)
+			return st;
+		return any ? damaged(e, "format") : format_make(s, e);
+	}
 	if (st != ST_OK)
 		return st;
 	if (!row_format_read(row, &s->format))

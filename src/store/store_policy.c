@@ -32,7 +32,8 @@ enum status policy_open(struct store *s, struct err *e)
 	if (st == ST_NOT_FOUND)
 		return ST_OK;
 	if (st == ST_OK && !row_policy_read(row, &s->policy))
-		st = damaged(e, "policy");
+		/* The configuration is written over it; limits that may be there are looked for. */
+		s->policy = (struct row_policy){ .has_limits = true, .has_expiry = true };
 	limits_known(s);
 	return st;
 }

@@ -84,6 +84,10 @@ static enum status message_replace(struct look *l, uint32_t mbox,
 
 	if (st == ST_OK)
 		st = txn_mbox_any(l->t, ta, mbox, &m, e);
+	if (st == err_status(ERR_NO_MAILBOX)) { /* one that was deleted */
+		txn_del(l->t, skey_slice(&k));
+		return ST_OK;
+	}
 	if (st != ST_OK)
 		return st;
 	txn_del(l->t, skey_slice(&k));
@@ -100,7 +104,7 @@ enum status repair_placeholder(struct look *l, struct where *w, const struct row
 	struct intake *in = intake_new(l->c->s, 0, LIMIT_MESSAGE);
 	struct store_place place = {
 		.account = l->c->account,
-		.mbox = mbox,
+		.mbox = check_box(l->c, mbox) ? mbox : 0,
 		.flags = msg->row.flags,
 		.internal_date = msg->row.internal_date,
 		.prefix = slice_make("", 0),
@@ -230,12 +234,8 @@ static enum status email_write(struct look *l, uint64_t email, const struct row_
 
 static void references_drop(struct look *l, const struct check_place *p)
 {
-	for (unsigned i = 0; i < p->n_blob; i++) {
-		struct skey k = key_reference(&p->blob[i], p->account, p->email);
-
-		txn_del(l->t, skey_slice(&k));
-		kv_blob_unref(l->t->kt, &p->blob[i]);
-	}
+	for (unsigned i = 0; i < p->n_blob; i++)
+		reference_remove(l->t, &p->blob[i], p->account, p->email);
 }
 
 /* The body is there, but not all that stood in front of it. */
@@ -248,7 +248,7 @@ static enum status message_again(struct look *l, const struct check_place *p,
 				      .digest = digest };
 	struct store_place place = {
 		.account = p->account,
-		.mbox = p->mbox,
+		.mbox = check_box(l->c, p->mbox) ? p->mbox : 0,
 		.flags = msg->row.flags,
 		.internal_date = msg->row.internal_date,
 		.prefix = slice_make("", 0),
@@ -268,6 +268,7 @@ static enum status email_nowhere(struct look *l, struct check_place *p, slice ra
 				   "the row of a message that no mailbox has cannot be read"))
 		return ST_OK;
 	references_drop(l, p);
+	l->c->dropped = true;
 	return repair_drop(l, skey_slice(&k), raw, e);
 }
 
@@ -337,6 +338,7 @@ enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 		return st;
 	struct skey kg = key_places(p->account, p->email);
 
+	l->c->dropped = true;
 	txn_del(l->t, skey_slice(&ke));
 	txn_del(l->t, skey_slice(&kg));
 	references_drop(l, p);

@@ -72,7 +72,7 @@ enum status retention_open(struct store *s, struct err *e)
 	if (st == ST_NOT_FOUND)
 		return ST_OK;
 	if (st == ST_OK && !row_trusted_time_read(row, &r->time))
-		st = damaged(e, "time");
+		r->time = (struct row_trusted_time){ 0 }; /* begins anew: nothing goes early */
 	r->written_s = r->time.trusted;
 	atomic_store(&s->trusted_s, r->time.trusted);
 	return st;
