@@ -27,6 +27,7 @@ const struct admin_verb *const admin_verbs[] = {
 	&admin_backup_list,
 	&admin_backup_verify,
 	&admin_restore,
+	&admin_check_verb,
 	&admin_who,
 	&admin_kick,
 	NULL,

@@ -16,5 +16,7 @@ extern const struct admin_verb admin_mailbox_list, admin_queue_list;
 /* admin_backup.c */
 extern const struct admin_verb admin_backup, admin_backup_list, admin_backup_verify,
 	admin_restore;
+/* admin_check.c (admin_check() is in admin.h) */
+extern const struct admin_verb admin_check_verb;
 /* admin_session.c */
 extern const struct admin_verb admin_who, admin_kick;

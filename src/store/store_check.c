@@ -209,7 +209,8 @@ uint64_t check_key_id(slice key)
 
 void check_tick(struct check *c, uint64_t n)
 {
-	struct store_check_progress p = { c->step, c->done += n, c->all, c->res->found };
+	struct store_check_progress p = { c->unit, c->octets, c->done += n, c->all,
+					  c->res->found };
 
 	if (c->opt->progress)
 		c->opt->progress(c->opt->ctx, &p);
@@ -325,7 +326,7 @@ static enum status accounts_check(struct check *c, struct err *e)
 	struct next_account n = { 0 };
 	enum status st = ST_OK;
 
-	c->step = "messages";
+	c->unit = "messages";
 	for (uint64_t at = 1; at <= UINT32_MAX && !check_stopped(c); at = n.account + 1ull) {
 		st = account_next(c, (uint32_t)at, &n, e);
 		if (st != ST_OK || !n.found)
@@ -353,7 +354,7 @@ static enum status account_named(struct check *c, struct err *e)
 				       FMT(c->opt->address));
 		acct.id = r.account;
 	}
-	c->step = "messages";
+	c->unit = "messages";
 	c->only = acct.id;
 	c->all = acct.messages;
 	st = account_check(c, acct.id, e);
@@ -395,16 +396,13 @@ static void total_find(struct check *c)
 
 static enum status everything(struct check *c, struct err *e)
 {
-	c->step = "directory";
 	enum status st = check_directory(c, e);
 
 	total_find(c);
 	if (st == ST_OK)
 		st = accounts_check(c, e);
-	c->step = "queue";
 	if (st == ST_OK && !check_stopped(c))
 		st = check_queue(c, e);
-	c->step = "references";
 	if (st == ST_OK && !check_stopped(c))
 		st = check_references(c, e);
 	if (st == ST_OK && !check_stopped(c))

@@ -30,8 +30,9 @@ struct store_check_finding {
 	const char *remedy; /* what repair does about it, or has done; NULL: nothing */
 };
 struct store_check_progress {
-	const char *step;    /* "messages", "bodies"… */
-	uint64_t done, all;  /* messages, or octets of bodies */
+	const char *unit;    /* "messages", "bodies" */
+	bool octets;         /* of bodies: that is what done and all count */
+	uint64_t done, all;  /* all 0: not known */
 	uint64_t found;
 };
 struct store_check_options {

@@ -270,7 +270,8 @@ enum status check_references(struct check *c, struct err *e)
 	w.sources = st != ST_OK || n != c->uses;
 	if (w.sources && kv_scan(c->s->kv, NULL, &h, take_handoff, &w, NULL) != ST_OK)
 		w.sources = false; /* told by the queue's walk: nothing may be dropped */
-	c->step = "bodies";
+	c->unit = "bodies";
+	c->octets = !c->opt->quick;
 	c->done = 0;
 	c->all = c->opt->quick ? n : c->bytes;
 	st = check_walk(c, SL("r"), directory_lock, 1, references_page, &w, e);

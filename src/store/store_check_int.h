@@ -48,7 +48,8 @@ struct check {
 	char note[600]; /* the last finding, for the file of what is put aside */
 	struct check_page page;
 	struct arena page_arena;
-	const char *step;
+	const char *unit; /* of the progress */
+	bool octets;
 	uint64_t done, all, bytes; /* bytes: of all accounts, as they count them */
 	uint32_t only;             /* the account that is asked about; 0: all */
 	/* the account at hand; arena: until the next one */
