@@ -8,7 +8,7 @@
 #include <stdarg.h>
 /* after the system's headers */
 #include <cmocka.h>
-#include "../dir_test.h"
+#include "../../support/dir_test.h"
 
 static inline struct kv *open_kv(enum kv_engine_kind engine, enum kv_commit_mode mode, const char *dir)
 {

@@ -5,7 +5,7 @@
  * at the end, what was refused is not, what met ERR_STOPPED is there whole or not at all; the store opens again each time,
  * and takes mail. */
 #include "store_test.h"
-#include "../dir_test.h"
+#include "../../support/dir_test.h"
 #include <errno.h>
 
 enum { ACCOUNTS = 2, BOXES = 3, MESSAGES = 6, BULK = 2 };
