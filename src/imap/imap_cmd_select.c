@@ -7,6 +7,7 @@ struct select {
 	struct store_mailbox box;
 	struct imap_box *open; /* not yet the selected one */
 	uint32_t recent_from;
+	bool untaken; /* nothing can be written: they stay recent for whoever comes next */
 };
 enum { FIND, DURABLE, SHOW };
 
@@ -19,6 +20,19 @@ static bool parse(struct imap_parse *p, struct imap_cmd *c)
 	return imap_parse_sp(p) && imap_parse_mailbox(p, &x->name);
 }
 
+/* Mail can be read when the disk is full or the store has stopped: then nobody takes the
+ * recent messages (RFC 3501 2.3.2: what cannot be determined is recent). */
+static enum step not_taken(struct imap *im, struct imap_cmd *c, struct select *x,
+			   const struct err *e)
+{
+	if (e->code != ERR_DISK_FULL && e->code != ERR_STOPPED)
+		return imap_no(im, c, e);
+	x->untaken = true;
+	x->recent_from = x->box.first_recent;
+	c->phase = SHOW;
+	return STEP_MORE;
+}
+
 /* The messages that no session has seen become this one's, durably, before it is told. */
 static enum step take_recent(struct imap *im, struct imap_cmd *c, struct select *x)
 {
@@ -29,7 +43,7 @@ static enum step take_recent(struct imap *im, struct imap_cmd *c, struct select 
 	if (st == ST_WAIT)
 		return STEP_WAIT;
 	if (st != ST_OK)
-		return imap_no(im, c, &e);
+		return not_taken(im, c, x, &e);
 	st = store_take_recent(t, im->account, x->box.id, &x->recent_from, &e);
 	if (st != ST_OK) {
 		store_abort(t);
@@ -95,7 +109,7 @@ static enum step show(struct imap *im, struct imap_cmd *c, struct select *x,
 	im->box = b;
 	im->state = IMAP_SELECTED;
 	b->recent_from = x->recent_from;
-	b->recent_taken = x->examine ? 0 : b->base->uidnext;
+	b->recent_taken = x->examine || x->untaken ? 0 : b->base->uidnext;
 	if (imap_names(im, c, NULL, &e) != ST_OK) {
 		imap_box_close(im);
 		im->state = IMAP_AUTH;
@@ -141,8 +155,12 @@ static enum step run(struct imap *im, struct imap_cmd *c, struct out *o)
 				return st;
 		}
 	}
-	if (c->phase == DURABLE && c->wait.st != ST_OK)
-		return imap_no(im, c, &c->wait.e);
+	if (c->phase == DURABLE && c->wait.st != ST_OK) {
+		enum step st = not_taken(im, c, x, &c->wait.e);
+
+		if (st != STEP_MORE)
+			return st;
+	}
 	return show(im, c, x, o);
 }
 
