@@ -183,7 +183,7 @@ class Ext4(Box):
 class Tmpfs(Box):
     """place is a tmpfs of its own."""
 
-    size = "160m"
+    size = "500m"
 
     def mount(self):
         private_mounts()
