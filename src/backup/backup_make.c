@@ -7,7 +7,6 @@
 
 #define FORMAT_MAX  4096
 #define SOURCES_MAX 16
-#define NAME_TRIES  120
 #define SPACE_SPARED \
 	(16u << 20) /* of the target: what a directory and its MANIFEST take */
 
@@ -35,6 +34,7 @@ struct make {
 	struct item *item;
 	size_t n, cap;
 	const char *dir; /* NAME.unfinished */
+	int64_t last;	 /* in the name of the newest there is */
 	struct buf text;
 	uint64_t written; /* octets of text that are in MANIFEST */
 	int fd;		  /* MANIFEST */
@@ -73,6 +73,8 @@ static enum status find_sources(struct make *k)
 	bool had_finished = false;
 	enum status st = backup_list(k->opt->dir, &k->a, &list, &n, k->e);
 
+	if (st == ST_OK && n > 0)
+		k->last = list[n - 1].time;
 	if (st != ST_OK || k->opt->full || !k->m.life[0])
 		return st;
 	for (size_t i = n; i-- > 0 && k->n_sources < SOURCES_MAX;) {
@@ -214,19 +216,9 @@ static enum status flush_manifest(struct make *k)
 
 static enum status start(struct make *k)
 {
-	char name[BACKUP_NAME_ROOM];
-	struct io_stat ignored;
-	int64_t t = k->opt->now;
-
-	for (int i = 0; i < NAME_TRIES; i++, t++) { /* a second has room for one */
-		backup_name(t, name);
-		k->dir = arena_fmt(&k->a, "%s/%s" BACKUP_UNFINISHED, k->opt->dir, name).p;
-		if (io_stat_path(k->dir, &ignored, k->e) == ST_NOT_FOUND &&
-		    io_stat_path(arena_fmt(&k->a, "%s/%s", k->opt->dir, name).p, &ignored,
-				 k->e) == ST_NOT_FOUND)
-			break;
-	}
-	memcpy(k->out->name, name, sizeof(name));
+	/* The order of names is the order in which they were made, whatever the clock does. */
+	backup_name(k->opt->now > k->last ? k->opt->now : k->last + 1, k->out->name);
+	k->dir = arena_fmt(&k->a, "%s/%s" BACKUP_UNFINISHED, k->opt->dir, k->out->name).p;
 	enum status st = io_mkdir(k->dir, 0700, k->e);
 
 	if (st == ST_OK)

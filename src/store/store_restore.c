@@ -7,9 +7,12 @@
  * one for each mailbox made; 2^20 of them between a backup and its restore are more than
  * LIMIT_MAILBOXES lets a hundred accounts have. 32 bits last for 2,000 restores. */
 #define UIDVALIDITY_GAP (1u << 20)
-#define MODSEQ_GAP	(1ull << 32) /* of 63 bits (RFC 7162 3.1) */
-#define ACCOUNT_GAP	10000u
-#define QUEUE_GAP	(1ull << 32)
+/* UIDs may begin anew under a new UIDVALIDITY, but programs that recognise their mail by UID and
+ * Message-ID (mbsync) are only right when no UID comes back with another message. */
+#define UID_GAP	    (1u << 20)
+#define MODSEQ_GAP  (1ull << 32) /* of 63 bits (RFC 7162 3.1) */
+#define ACCOUNT_GAP 10000u
+#define QUEUE_GAP   (1ull << 32)
 
 struct restore {
 	struct kv *kv;
@@ -76,6 +79,8 @@ static bool take_mailbox(void *ctx, slice key, slice value)
 			return false;
 		}
 		r.uidvalidity = m->w->next++;
+		if (r.uidnext < UINT32_MAX / 2)
+			r.uidnext += UID_GAP;
 		m->w->mailboxes++;
 	}
 	if (r.modseq) /* a name that never held messages has none */
@@ -335,8 +340,8 @@ enum status store_facts(struct store *s, struct store_facts *out, struct err *e)
 	return st;
 }
 
-enum status store_snapshot(struct store *s, const char *rows_dir, struct kv_snapshot **out,
-			   struct err *e)
+enum status store_snapshot(struct store *s, const char *rows_dir,
+			   struct kv_snapshot **out, struct err *e)
 {
 	return kv_snapshot_new(s->kv, rows_dir, out, e);
 }

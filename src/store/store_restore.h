@@ -6,7 +6,8 @@
  * makes that impossible to confuse (DESIGN P3):
  *   - the epoch is raised: every email, thread and mailbox made from now on has another id
  *     than any that was made after the backup;
- *   - every mailbox gets a new UIDVALIDITY, above all that can have been given out;
+ *   - every mailbox gets a new UIDVALIDITY, above all that can have been given out, and its
+ *     next UID jumps ahead;
  *   - modseqs jump ahead, and the change logs begin there: nobody is told of changes from a
  *     history that did not happen here;
  *   - numbers of accounts and of the queue jump ahead.

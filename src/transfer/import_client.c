@@ -52,6 +52,7 @@ static json_t *answer(struct import_client *c, enum frame_type wanted, struct er
 			return NULL;
 		}
 	}
+	frame_last_word(c->conn, e); /* why it hung up, if it said so */
 	return NULL;
 }
 

@@ -65,10 +65,13 @@ static void ids_of_the_two_lives_never_meet(void **state)
 	assert_int_equal(r.mailboxes, 12);
 	assert_int_equal(email_of(x, x->alice, box, 1),
 			 email_of(y, y->alice, box, 1)); /* the same message */
-	deliver(x, x->alice, 0, SL(""), TEXT);
-	deliver(y, y->alice, 0, SL(""), TEXT);
-	assert_int_not_equal(email_of(x, x->alice, box, 3),
-			     email_of(y, y->alice, box, 3));
+	uint32_t uid_x = deliver(x, x->alice, 0, SL(""), TEXT);
+	uint32_t uid_y = deliver(y, y->alice, 0, SL(""), TEXT);
+
+	assert_int_equal(uid_x, 3);
+	assert_true(uid_y > 100000);
+	assert_int_not_equal(email_of(x, x->alice, box, uid_x),
+			     email_of(y, y->alice, box, uid_y));
 	IN_TXN(x, x->alice,
 	       store_mailbox_create(t, x->alice, SL("new"), ROLE_NONE, &one, &e));
 	IN_TXN(y, y->alice,
@@ -126,10 +129,11 @@ static void two_restores_of_one_backup_differ(void **state)
 	assert_true(two.epoch > one.epoch);
 	assert_true(mbox_get(&l->second, l->second.alice, box).uidvalidity >
 		    one.uidvalidity + 100000);
-	deliver(&l->first, l->first.alice, 0, SL(""), TEXT);
-	deliver(&l->second, l->second.alice, 0, SL(""), TEXT);
-	assert_int_not_equal(email_of(&l->first, l->first.alice, box, 3),
-			     email_of(&l->second, l->second.alice, box, 3));
+	uint32_t uid_1 = deliver(&l->first, l->first.alice, 0, SL(""), TEXT);
+	uint32_t uid_2 = deliver(&l->second, l->second.alice, 0, SL(""), TEXT);
+
+	assert_int_not_equal(email_of(&l->first, l->first.alice, box, uid_1),
+			     email_of(&l->second, l->second.alice, box, uid_2));
 }
 
 static void modseqs_go_on_above_all_that_was_seen(void **state)
