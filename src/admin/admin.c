@@ -28,6 +28,8 @@ const struct admin_verb *const admin_verbs[] = {
 	&admin_backup_verify,
 	&admin_restore,
 	&admin_check_verb,
+	&admin_export,
+	&admin_import,
 	&admin_who,
 	&admin_kick,
 	NULL,

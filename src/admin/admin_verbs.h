@@ -20,3 +20,5 @@ extern const struct admin_verb admin_backup, admin_backup_list, admin_backup_ver
 extern const struct admin_verb admin_check_verb;
 /* admin_session.c */
 extern const struct admin_verb admin_who, admin_kick;
+/* admin_transfer.c */
+extern const struct admin_verb admin_export, admin_import;

@@ -2,6 +2,7 @@
 #include "admin/admin.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/cli_transfer.h"
 #include <sysexits.h>
 
 #define HELP_COLUMN 44
@@ -19,6 +20,8 @@ static const struct client {
 	const char *args;
 } clients[] = {
 	{ "user", "import", user_import, "FILE" },
+	{ "export", "", cli_export, NULL },
+	{ "import", "", cli_import_mail, NULL },
 	{ "backup", "", cli_backup, NULL },
 	{ "backup", "list", cli_backup_list, NULL },
 	{ "backup", "verify", cli_backup_verify, NULL },

@@ -62,3 +62,23 @@ enum status export_receive(struct frame_conn *conn, const struct export_sink *si
  * empty. */
 enum status export_serve(struct store *s, slice who, slice mailbox, int fd,
 			 const _Atomic bool *stop, struct err *e) MUST_USE;
+
+/* --- what sinks tell whoever started them ------------------------------------------- */
+/* What became of a mailbox: told at its end. */
+struct export_report {
+	slice account, box;
+	uint64_t written, written_bytes; /* now; octets with CRLF, as the store counts */
+	uint64_t had;                    /* written by an earlier run */
+	uint64_t gone;                   /* of those: no longer in the store */
+	/* what the files say, read back: all messages of the mailbox */
+	uint64_t verified, verified_bytes;
+	uint64_t failed;
+	bool is_complete;                /* the store's count and the files agree */
+};
+struct export_watch {
+	void (*total)(void *ctx, uint64_t messages, uint64_t bytes);
+	void (*progress)(void *ctx, uint64_t messages, uint64_t bytes); /* more, since the last call */
+	void (*report)(void *ctx, const struct export_report *r);
+	void (*failed)(void *ctx, slice account, slice box, uint32_t uid, slice why);
+	void *ctx;
+};
