@@ -79,10 +79,19 @@ static const char *no_code(enum err_code code, bool try_create)
 	return "";
 }
 
+/* What is wrong with a file is for the log: its path is nobody's business. */
+static const char *no_text(const struct err *e)
+{
+	if (e->code == ERR_DISK_FULL)
+		return "The disk of the server is full, try again later";
+	if (e->code == ERR_IO || e->code == ERR_STOPPED)
+		return "The disk of the server fails";
+	return e->text[0] ? e->text : "Failed";
+}
+
 slice imap_no_line(struct arena *a, const struct err *e, bool try_create)
 {
-	slice line = arena_fmt(a, "NO %s%s", no_code(e->code, try_create),
-			       e->text[0] ? e->text : "Failed");
+	slice line = arena_fmt(a, "NO %s%s", no_code(e->code, try_create), no_text(e));
 	char *p = arena_cstr(a, line);
 
 	for (size_t i = 0; i < line.n; i++) /* resp-text is 7-bit without controls */

@@ -211,14 +211,20 @@ enum step pop3_bad(struct pop3_session *p, struct out *o, const char *text)
  * or LF. */
 void pop3_err(struct out *o, const struct err *e)
 {
-	const char *code = "";
+	const char *code = "", *text = e->text;
+
+	/* What is wrong with a file is for the log: its path is nobody's business. */
+	if (e->code == ERR_DISK_FULL)
+		text = "the disk of the server is full, try again later";
+	else if (e->code == ERR_IO || e->code == ERR_STOPPED)
+		text = "the disk of the server fails";
 
 	if (e->code == ERR_DISK_FULL || e->code == ERR_BUSY || e->code == ERR_STOPPED ||
 	    e->code == ERR_LIMIT)
 		code = "[SYS/TEMP] ";
 	else if (e->code == ERR_CORRUPT || e->code == ERR_IO || e->code == ERR_NO_MAILBOX)
 		code = "[SYS/PERM] ";
-	out_addf(o, "-ERR %s%s\r\n", code, e->text);
+	out_addf(o, "-ERR %s%s\r\n", code, text);
 }
 
 void pop3_log(struct pop3_session *p, struct log_line *l, enum log_level level,
