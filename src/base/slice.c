@@ -167,6 +167,26 @@ bool slice_u32(slice s, uint32_t *out)
 	return true;
 }
 
+bool slice_size(slice s, uint64_t *out)
+{
+	static const slice units = S("kmgt");
+	unsigned shift = 0;
+	uint64_t v;
+
+	if (s.n > 1 && ascii_lower(s.p[s.n - 1]) == 'b')
+		s = slice_sub(s, 0, s.n - 1);
+	size_t unit = s.n ? slice_chr(units, ascii_lower(s.p[s.n - 1]), 0) : units.n;
+
+	if (unit < units.n) {
+		shift = 10 * ((unsigned)unit + 1);
+		s = slice_sub(s, 0, s.n - 1);
+	}
+	if (!slice_u64(s, (uint64_t)INT64_MAX >> shift, &v))
+		return false;
+	*out = v << shift;
+	return true;
+}
+
 #define WORD_MAX 64
 
 size_t slice_distance(slice a, slice b)

@@ -79,5 +79,8 @@ slice slice_cut(slice *s, char sep);
 /* All of s as a decimal number ≤ max, no sign, no blanks. False leaves *out alone. */
 bool slice_u64(slice s, uint64_t max, uint64_t *out);
 bool slice_u32(slice s, uint32_t *out);
+/* Octets: a number with K, M, G or T behind it (powers of 1024, either case, "B" may follow),
+ * or none of them. False leaves *out alone. */
+bool slice_size(slice s, uint64_t *out);
 /* Levenshtein distance of two short words, for "did you mean"; SIZE_MAX: too long to say. */
 size_t slice_distance(slice a, slice b);

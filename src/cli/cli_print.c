@@ -112,7 +112,7 @@ void cli_print(const struct cli *c, const json_t *result, const char *columns)
 		putchar('\n');
 		return;
 	}
-	if (columns != NULL) {
+	if (columns != NULL && json_is_array(result)) {
 		print_table(result, columns);
 		return;
 	}

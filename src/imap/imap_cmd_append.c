@@ -67,6 +67,20 @@ static bool parse_announced(struct imap_parse *p, struct append_args *x)
 	       imap_parse_fail(p, "flags, a date or the message expected");
 }
 
+/* RFC 9208 4.3.1 */
+static enum status find_room(struct imap *im, uint32_t size, struct err *e)
+{
+	enum store_room room;
+	enum status st = store_room(im->ctx->store, im->account, im->user, size, &room, e);
+
+	if (st != ST_OK || room == STORE_ROOM)
+		return st;
+	return err_set(e, ERR_OVERQUOTA,
+		       room == STORE_ROOM_NEVER
+			       ? "The message is larger than your mailbox may ever be"
+			       : "Your mailbox is full");
+}
+
 static enum status find_place(struct imap *im, const struct append_args *x,
 			      struct store_mailbox *m, struct err *e)
 {
@@ -81,7 +95,9 @@ static enum status find_place(struct imap *im, const struct append_args *x,
 	st = store_mailbox_find(im->ctx->store, im->account, x->name, &im->s.arena, m, e);
 	if (st == ST_OK && !m->exists)
 		return err_set(e, ERR_NO_MAILBOX, "A name without a mailbox");
-	return st;
+	if (st == ST_OK)
+		st = store_disk_room(im->ctx->store, e);
+	return st == ST_OK ? find_room(im, x->n, e) : st;
 }
 
 static struct imap_append *start(slice tag, const struct append_args *x,
@@ -183,7 +199,9 @@ static enum status file(struct imap *im, struct imap_cmd *c, struct store_txn *t
 			uint32_t *uid, struct err *e)
 {
 	struct imap_append *ap = im->append;
-	struct store_place place = { .account = im->account, .mbox = ap->mbox };
+	struct store_place place = { .account = im->account,
+				     .mbox = ap->mbox,
+				     .quota = STORE_QUOTA_STRICT };
 	enum status st = imap_flags_bits(im, c, t, &ap->flags, &place.flags, e);
 
 	place.internal_date = ap->has_date ? ap->date : session_now_us(&im->s) / 1000000;

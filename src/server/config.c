@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/slice.h"
 #include "cli/cli.h"
+#include "store/store.h"
 #include <arpa/inet.h>
 #include <confuse.h>
 #include <locale.h> /* lint: allow locale: to undo what libconfuse does to it */
@@ -118,6 +119,44 @@ static int check_bare_newline(cfg_t *cfg, cfg_opt_t *opt)
 	if (strcmp(v, "repair") == 0 || strcmp(v, "reject") == 0)
 		return 0;
 	cfg_error(cfg, "bare-newline = \"%s\": expected repair or reject", v);
+	return -1;
+}
+
+static int check_size(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *v = cfg_opt_getnstr(opt, 0);
+	uint64_t n;
+	if (slice_size(slice_str(v), &n))
+		return 0;
+	cfg_error(cfg, "%s = \"%s\": expected a size like 50M or 2G", opt->name, v);
+	return -1;
+}
+
+static int check_count(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return check_range(cfg, opt, 0, INT32_MAX);
+}
+
+static int check_days(cfg_t *cfg, cfg_opt_t *opt)
+{
+	return check_range(cfg, opt, 0, LIMIT_RETENTION_DAYS);
+}
+
+static int check_over_quota(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *v = cfg_opt_getnstr(opt, 0);
+	if (strcmp(v, "refuse") == 0 || strcmp(v, "retry") == 0)
+		return 0;
+	cfg_error(cfg, "over-quota = \"%s\": expected refuse or retry", v);
+	return -1;
+}
+
+static int check_language(cfg_t *cfg, cfg_opt_t *opt)
+{
+	const char *v = cfg_opt_getnstr(opt, 0);
+	if (store_language_is_known(slice_str(v)))
+		return 0;
+	cfg_error(cfg, "language = \"%s\": expected en or fr", v);
 	return -1;
 }
 
@@ -246,6 +285,15 @@ static cfg_t *make_parser(void)
 		CFG_STR("bare-newline", "repair", CFGF_NONE),
 		CFG_INT("workers", 4, CFGF_NONE),
 		CFG_STR("log-level", "info", CFGF_NONE),
+		CFG_STR("disk-reserve", "64M", CFGF_NONE),
+		CFG_STR("quota", "0", CFGF_NONE),
+		CFG_INT("quota-messages", 0, CFGF_NONE),
+		CFG_STR("quota-grace", "10M", CFGF_NONE),
+		CFG_STR("over-quota", "refuse", CFGF_NONE),
+		CFG_INT("keep-deleted", 7, CFGF_NONE),
+		CFG_INT("expire-trash", 0, CFGF_NONE),
+		CFG_INT("expire-junk", 0, CFGF_NONE),
+		CFG_STR("language", "en", CFGF_NONE),
 		CFG_BOOL(END_KEY, cfg_false, CFGF_NONE),
 		CFG_SEC("listen", listen, CFGF_MULTI | CFGF_TITLE | CFGF_NO_TITLE_DUPES),
 		CFG_SEC("certificate", certificate,
@@ -263,6 +311,15 @@ static cfg_t *make_parser(void)
 	cfg_set_validate_func(cfg, "bare-newline", check_bare_newline);
 	cfg_set_validate_func(cfg, "workers", check_workers);
 	cfg_set_validate_func(cfg, "log-level", check_log_level);
+	cfg_set_validate_func(cfg, "disk-reserve", check_size);
+	cfg_set_validate_func(cfg, "quota", check_size);
+	cfg_set_validate_func(cfg, "quota-messages", check_count);
+	cfg_set_validate_func(cfg, "quota-grace", check_size);
+	cfg_set_validate_func(cfg, "over-quota", check_over_quota);
+	cfg_set_validate_func(cfg, "keep-deleted", check_days);
+	cfg_set_validate_func(cfg, "expire-trash", check_days);
+	cfg_set_validate_func(cfg, "expire-junk", check_days);
+	cfg_set_validate_func(cfg, "language", check_language);
 	cfg_set_validate_func(cfg, "listen", check_listen);
 	cfg_set_validate_func(cfg, "listen|address", check_address);
 	cfg_set_validate_func(cfg, "listen|port", check_port);
@@ -287,6 +344,19 @@ static void add_listen_any(struct config *c, enum config_service s, long port)
 	add_listen(c, s, "::", port, true);
 }
 
+static void take_storage(cfg_t *cfg, struct config *out)
+{
+	slice_size(slice_str(cfg_getstr(cfg, "disk-reserve")), &out->disk_reserve);
+	slice_size(slice_str(cfg_getstr(cfg, "quota")), &out->quota_bytes);
+	slice_size(slice_str(cfg_getstr(cfg, "quota-grace")), &out->quota_grace);
+	out->quota_messages = (uint64_t)cfg_getint(cfg, "quota-messages");
+	out->over_quota_retry = strcmp(cfg_getstr(cfg, "over-quota"), "retry") == 0;
+	out->keep_deleted = (unsigned)cfg_getint(cfg, "keep-deleted");
+	out->expire_trash = (unsigned)cfg_getint(cfg, "expire-trash");
+	out->expire_junk = (unsigned)cfg_getint(cfg, "expire-junk");
+	memcpy(out->language, cfg_getstr(cfg, "language"), 2); /* it has two */
+}
+
 static void take_scalars(cfg_t *cfg, struct config *out)
 {
 	out->reject_bare_newline = strcmp(cfg_getstr(cfg, "bare-newline"), "reject") == 0;
@@ -296,6 +366,7 @@ static void take_scalars(cfg_t *cfg, struct config *out)
 		out->hostname = copy(cfg_getstr(cfg, "hostname"));
 	if (cfg_getstr(cfg, "data") != NULL)
 		out->data = copy(cfg_getstr(cfg, "data"));
+	take_storage(cfg, out);
 	out->log_level = LOG_LEVEL_INFO;
 	find_level(cfg_getstr(cfg, "log-level"), &out->log_level);
 }

@@ -32,6 +32,11 @@ struct config {
 	char *hostname, *data;
 	uint64_t max_message;
 	bool reject_bare_newline;
+	uint64_t disk_reserve;  /* octets free below which nothing is accepted */
+	uint64_t quota_bytes, quota_messages, quota_grace;
+	bool over_quota_retry;
+	unsigned keep_deleted, expire_trash, expire_junk; /* days */
+	char language[3];
 	unsigned workers; /* of the db pool */
 	enum log_level log_level;
 	struct config_listen *listen;

@@ -19,7 +19,6 @@
 #include <sys/stat.h>
 #include <sysexits.h>
 
-#define DISK_RESERVE  (64u << 20)
 #define LISTENERS_MAX 64
 #define SWEEP_EVERY_S 30
 #define SWEEP_STEP    500
@@ -102,13 +101,29 @@ static enum status check_restore(struct server *s, struct err *e)
 		       s->cfg->data);
 }
 
+/* A full disk is no reason not to start: mail can be read and deleted then. */
+static enum status set_policy(struct server *s, struct err *e)
+{
+	const struct config *c = s->cfg;
+	struct store_policy p = {
+		.quota_bytes = c->quota_bytes,
+		.quota_messages = c->quota_messages,
+		.quota_grace = c->quota_grace,
+		.keep_days = c->keep_deleted,
+		.expire_trash_days = c->expire_trash,
+		.expire_junk_days = c->expire_junk,
+	};
+	memcpy(p.language, c->language, sizeof(p.language));
+	return store_policy_set(s->store, &p, e);
+}
+
 static enum status open_store(struct server *s, struct err *e)
 {
 	struct kv_options opt = {
 		.engine = KV_ROCKSDB,
 		.mode = KV_COMMIT_THREAD,
 		.dir = arena_fmt(&s->arena, "%s/store", s->cfg->data).p,
-		.reserve_bytes = DISK_RESERVE,
+		.reserve_bytes = s->cfg->disk_reserve,
 	};
 	enum status st = io_mkdir(s->cfg->data, 0700, e);
 	if (st == ST_OK)
@@ -121,7 +136,7 @@ static enum status open_store(struct server *s, struct err *e)
 		st = backup_snapshot_clear(s->cfg->data, e);
 	if (st == ST_OK)
 		st = store_open(s->kv, &s->clock, &s->store, e);
-	return st;
+	return st == ST_OK ? set_policy(s, e) : st;
 }
 
 /* The configured certificates, or those of a private CA that is made at the first
@@ -202,6 +217,7 @@ static void wire_services(struct server *s)
 		.max_message = c->max_message,
 		.bare_newline = c->reject_bare_newline ? SMTP_NEWLINE_REJECT
 						       : SMTP_NEWLINE_REPAIR,
+		.over_quota_retry = c->over_quota_retry,
 		.has_tls = true,
 	};
 	s->smtp = (struct smtp_ctx){
@@ -291,7 +307,13 @@ static void sweep_run(struct job *j)
 	enum status swept_st = store_sweep(s->store, SWEEP_STEP, &swept, &e);
 	if (swept_st != ST_OK)
 		log_failed("server.sweep", &e);
-	bool more = (st == ST_OK && filed >= SWEEP_STEP) ||
+	size_t kept = 0;
+	enum status kept_st = store_retention_run(s->store, SWEEP_STEP, &kept, &e);
+	if (kept_st != ST_OK)
+		log_failed("server.retention", &e);
+	if (store_quota_refresh(s->store, false, &e) != ST_OK)
+		log_failed("server.quota", &e);
+	bool more = (kept_st == ST_OK && kept >= SWEEP_STEP) || (st == ST_OK && filed >= SWEEP_STEP) ||
 		    (swept_st == ST_OK && swept >= SWEEP_STEP);
 	if (more && !s->stopping) {
 		pool_submit(worker_pool_background(s->workers), &s->sweep);

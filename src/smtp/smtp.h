@@ -24,6 +24,7 @@ struct smtp_config {
 	slice hostname;        /* our own name: greeting, EHLO, Received */
 	uint64_t max_message;  /* octets; 0: LIMIT_MESSAGE */
 	enum smtp_newline bare_newline;
+	bool over_quota_retry; /* a full mailbox: 452 4.2.2, the sender tries again; else 552 5.2.2 */
 	bool has_tls;          /* the listeners have certificates: STARTTLS is offered */
 };
 

@@ -47,6 +47,11 @@ static enum smtp_act run_mail(struct smtp_session *ss, struct smtp_cmd *c)
 	if (c->params.has_size &&
 	    c->params.size > smtp_max_message(ss)) /* RFC 1870 6.1 */
 		return refuse_mail(ss, c, 552, "5.3.4", "Message size exceeds the limit");
+	bool is_full;
+	if (!smtp_disk_asked(ss, &is_full)) /* RFC 1870 6.1: 452 */
+		return SMTP_DB;
+	if (is_full)
+		return SMTP_NEXT;
 	/* RFC 6409 6.1; <> is for notifications (RFC 5321 4.5.5) */
 	bool may_send = true;
 	if (ss->is_submission && !c->path.is_null && !may_send_as(ss, c, &may_send))
@@ -58,6 +63,7 @@ static enum smtp_act run_mail(struct smtp_session *ss, struct smtp_cmd *c)
 	t->is_open = true;
 	t->is_utf8 = c->params.has_smtputf8;
 	t->is_8bit = c->params.body == SMTP_BODY_8BITMIME;
+	t->size = c->params.has_size ? c->params.size : 0;
 	t->sender = arena_dup(&t->mem, c->path.address);
 	smtp_reply(ss, 250, "2.1.0", "OK");
 	return SMTP_NEXT;
@@ -133,6 +139,43 @@ static void add_rcpt(struct smtp_txn *t, slice address, uint32_t account,
 	t->n_rcpt++;
 }
 
+/* RFC 5321 4.2.2: 552 "exceeded storage allocation". What is full now may have room
+ * tomorrow, and the sender may be made to try again (over-quota = "retry"): 452; what is
+ * larger than the whole quota will not fit then either. False: that cannot be said on the
+ * loop. *out_refused: it has been answered. */
+static bool room_asked(struct smtp_session *ss, const struct smtp_cmd *c,
+		       const struct store_recipient *r, bool *out_refused)
+{
+	struct store *s = ss->ctx->store;
+	enum store_room room = STORE_ROOM;
+	struct err e = { 0 };
+	*out_refused = true;
+	if (ss->unit.is_here) {
+		if (!store_room_cached(s, r->account, r->address, ss->txn.size, &room))
+			return false;
+	} else if (store_room(s, r->account, r->address, ss->txn.size, &room, &e) !=
+		   ST_OK) {
+		log_rcpt(ss, c, e.text);
+		smtp_reply_err(ss, &e);
+		return true;
+	}
+	switch (room) {
+	case STORE_ROOM:
+		*out_refused = false;
+		break;
+	case STORE_ROOM_NOT_NOW:
+		if (ss->ctx->config->over_quota_retry)
+			refuse_rcpt(ss, c, 452, "4.2.2", "Mailbox full, try again later");
+		else
+			refuse_rcpt(ss, c, 552, "5.2.2", "Mailbox full");
+		break;
+	case STORE_ROOM_NEVER:
+		refuse_rcpt(ss, c, 552, "5.2.2", "Larger than the mailbox may ever be");
+		break;
+	}
+	return true;
+}
+
 static enum smtp_act run_rcpt(struct smtp_session *ss, struct smtp_cmd *c)
 {
 	struct smtp_txn *t = &ss->txn;
@@ -172,6 +215,11 @@ static enum smtp_act run_rcpt(struct smtp_session *ss, struct smtp_cmd *c)
 	case STORE_LOCAL:
 		if (r.disabled)
 			return refuse_rcpt(ss, c, 550, "5.2.1", "Mailbox disabled");
+		bool is_refused;
+		if (!room_asked(ss, c, &r, &is_refused))
+			return SMTP_DB;
+		if (is_refused)
+			return SMTP_NEXT;
 		add_rcpt(t, c->path.address, r.account, r.address);
 		break;
 	}

@@ -49,6 +49,13 @@ static enum smtp_act run_data(struct smtp_session *ss, struct smtp_cmd *c)
 		reply_no_rcpt(ss);
 		return SMTP_NEXT;
 	}
+	bool is_full;
+	if (!smtp_disk_asked(ss, &is_full))
+		return SMTP_DB;
+	if (is_full) {
+		smtp_txn_reset(ss);
+		return SMTP_NEXT;
+	}
 	begin_body(ss);
 	ss->txn.dots = DOTS_LINE_START;
 	smtp_framer_data_begin(&ss->framer);

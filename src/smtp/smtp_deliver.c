@@ -177,6 +177,8 @@ static enum status file_local(struct smtp_session *ss, struct store_txn *txn,
 			.account = p->local[i]->account,
 			.prefix = make_prefix(ss, p->local[i]),
 			.internal_date = p->now_us / 1000000,
+			.quota = ss->txn.n_rcpt > 1 ? STORE_QUOTA_SHARED
+						    : STORE_QUOTA_DELIVER,
 		};
 		uint32_t uid;
 		enum status st =
@@ -319,8 +321,10 @@ static enum smtp_act file(struct smtp_session *ss)
 	const struct smtp_plan *p = ss->txn.plan;
 	struct store_txn *txn;
 	struct err e = { 0 };
-	enum status st = store_begin(ss->ctx->store, p->locks, p->n_locks,
-				     session_park(&ss->s), &txn, &e);
+	enum status st = store_disk_room(ss->ctx->store, &e);
+	if (st == ST_OK)
+		st = store_begin(ss->ctx->store, p->locks, p->n_locks,
+				 session_park(&ss->s), &txn, &e);
 	if (st == ST_WAIT)
 		return SMTP_WAIT;
 	if (st == ST_OK) {
@@ -331,7 +335,13 @@ static enum smtp_act file(struct smtp_session *ss)
 			return commit(ss, txn);
 		store_abort(txn);
 	}
-	refuse_err(ss, &e);
+	/* A message that was larger than it said, or said nothing. With other recipients it
+	 * is tried again: RCPT then tells them apart. */
+	if (e.code == ERR_OVERQUOTA && ss->txn.n_rcpt == 1 &&
+	    !ss->ctx->config->over_quota_retry)
+		refuse(ss, 552, "5.2.2", "Mailbox full");
+	else
+		refuse_err(ss, &e);
 	return SMTP_NEXT;
 }
 

@@ -46,6 +46,27 @@ void smtp_reply_err(struct smtp_session *ss, const struct err *e)
 		smtp_reply(ss, 451, "4.3.0", "Temporary failure, try again later");
 }
 
+/* RFC 5321 4.3.2: 452 is among the answers to MAIL, RCPT and DATA. */
+bool smtp_disk_asked(struct smtp_session *ss, bool *out_full)
+{
+	struct err e = { 0 };
+	struct log_line l;
+
+	*out_full = false;
+	if (store_disk_room_cached(ss->ctx->store))
+		return true;
+	if (ss->unit.is_here)
+		return false;
+	if (store_disk_room(ss->ctx->store, &e) == ST_OK)
+		return true;
+	smtp_log(ss, &l, LOG_LEVEL_WARN, "smtp.disk-full");
+	log_err(&l, &e);
+	log_end(&l);
+	smtp_reply_err(ss, &e);
+	*out_full = true;
+	return true;
+}
+
 void smtp_log(const struct smtp_session *ss, struct log_line *l, enum log_level level,
 	      const char *event)
 {

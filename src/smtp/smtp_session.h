@@ -35,6 +35,7 @@ struct smtp_txn {
 	unsigned n_rcpt, n_rcpt_over; /* taken; refused as too many */
 	bool is_open;           /* MAIL was taken */
 	bool is_utf8, is_8bit;
+	uint64_t size;          /* as MAIL said (RFC 1870); 0: not known */
 	bool has_refused_rcpt;
 	bool has_bdat;          /* a BDAT was taken: no DATA, no RCPT any more */
 	bool is_delivering;     /* received and checked; waits for locks or for nothing */
@@ -159,6 +160,9 @@ enum smtp_state smtp_state(const struct smtp_session *ss);
 void smtp_txn_reset(struct smtp_session *ss);
 /* An answer of one line; 5yz counts as an error of the client's. */
 void smtp_reply(struct smtp_session *ss, unsigned code, const char *enhanced, const char *text);
+/* Is there disk for a message? False when that cannot be said on the loop; *out_full: it has
+ * been answered, 452 4.3.1. */
+bool smtp_disk_asked(struct smtp_session *ss, bool *out_full);
 /* A failure of the store in the client's words. */
 void smtp_reply_err(struct smtp_session *ss, const struct err *e);
 

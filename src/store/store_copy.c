@@ -216,6 +216,7 @@ enum status store_move(struct store_txn *t, uint32_t account, uint32_t from,
 {
 	struct transfer x = { .t = t, .moves = true };
 
+	store_txn_frees(t); /* how most programs delete: to the Trash */
 	if (uids->n > LIMIT_STORE_CHUNK)
 		return err_set(e, ERR_LIMIT, "at most %d messages at once",
 			       LIMIT_STORE_CHUNK);

@@ -118,6 +118,7 @@ enum status store_expunge(struct store_txn *t, uint32_t account, uint32_t mbox,
 		st = txn_messages(t, account, m->id, uids, &list, e);
 	if (st != ST_OK)
 		return st;
+	store_txn_frees(t);
 	gone.uid = arena_array(t->a, list.n + 1, sizeof(uint32_t));
 	for (size_t i = 0; i < list.n; i++) {
 		if (only_deleted && !(list.at[i].row.flags.sys & FLAG_DELETED))

@@ -190,6 +190,9 @@ enum status store_flags_change(struct store_txn *t, uint32_t account, uint32_t m
 		return st;
 	struct store_row *rows = arena_array(t->a, list.n + 1, sizeof(*rows));
 
+	if (op != FLAG_REMOVE && (flags.sys & FLAG_DELETED)) /* what an EXPUNGE needs */
+		store_txn_frees(t);
+
 	for (size_t i = 0; i < list.n; i++) {
 		st = change_one(t, ta, m, &list.at[i], op, flags, &why);
 		if (st != ST_OK) {

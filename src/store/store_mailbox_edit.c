@@ -300,6 +300,7 @@ enum status store_mailbox_delete(struct store_txn *t, uint32_t account, slice na
 		return st;
 	if (!m->row.exists && kids.n)
 		return err_set(e, ERR_HAS_CHILDREN, "the name holds other mailboxes");
+	store_txn_frees(t);
 	if (kids.n == 0) {
 		txn_del(t, key_name(t->a, account, m->row.parent, m->row.name));
 		mbox_unlink(t, ta, m, path);

@@ -94,6 +94,7 @@ enum status store_policy_set(struct store *s, const struct store_policy *p, stru
 	struct row_policy row = s->policy;
 
 	row.policy = *p;
+	store_txn_frees(t); /* a start with a full disk must be possible */
 
 	policy_put(t, &row);
 	st = store_commit_wait(t, e);
