@@ -45,7 +45,7 @@ static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args,
 			continue;
 		json_array_append_new(
 			out,
-			json_pack("{s:o, s:I, s:I, s:I, s:s, s:b, s:I, s:I, s:I}", "mailbox",
+			json_pack("{s:o, s:I, s:I, s:I, s:s, s:b, s:I, s:I, s:I, s:o}", "mailbox",
 				  admin_text(m[i].name), "messages",
 				  (json_int_t)m[i].messages, "unseen",
 				  (json_int_t)m[i].unseen, "bytes",
@@ -53,7 +53,9 @@ static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args,
 				  "subscribed", m[i].subscribed, "uidvalidity",
 				  (json_int_t)m[i].uidvalidity, "uidnext",
 				  (json_int_t)m[i].uidnext, "highestmodseq",
-				  (json_int_t)m[i].modseq));
+				  (json_int_t)m[i].modseq, "expire",
+				  m[i].expire ? json_integer(m[i].expire - 1)
+					      : json_string("default")));
 	}
 	return out;
 }

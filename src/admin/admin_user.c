@@ -159,19 +159,42 @@ static json_t *list(const struct admin_ctx *ctx, const json_t *args,
 static json_t *remove_user(const struct admin_ctx *ctx, const json_t *args,
 			   const json_t *options, struct err *e)
 {
-	(void)options;
 	AUTO_ARENA a;
 	arena_init(&a);
 	slice address = admin_arg(args, 0);
 	struct store_account acct;
+	bool now = json_is_true(json_object_get(options, "now"));
 	if (store_account_get(ctx->store, address, &a, &acct, e) != ST_OK)
 		return NULL;
-	if (store_account_remove(ctx->store, address, e) != ST_OK)
+	if ((now ? store_account_purge(ctx->store, address, e)
+		 : store_account_remove(ctx->store, address, e)) != ST_OK)
 		return NULL;
 	kick_account(ctx, acct.id);
 	return json_pack("{s:o}", "address", admin_text(acct.address));
 }
 
+static json_t *language(const struct admin_ctx *ctx, const json_t *args,
+			const json_t *options, struct err *e)
+{
+	(void)options;
+	slice address = admin_arg(args, 0), word = admin_arg(args, 1);
+	slice wanted = slice_eq(word, SL("default")) ? SL("") : word;
+	if (store_account_set_language(ctx->store, address, wanted, e) != ST_OK)
+		return NULL;
+	json_t *r = account_result(ctx, address, SL(""), e);
+	if (r != NULL)
+		json_object_set_new(r, "language", admin_text(word));
+	return r;
+}
+
+const struct admin_verb admin_user_language = {
+	.noun = "user",
+	.verb = "language",
+	.args = "ADDRESS LANGUAGE",
+	.n_args = 2,
+	.run = language,
+	.help = "the language of mail the server writes: en, fr, default",
+};
 const struct admin_verb admin_user_add = {
 	.noun = "user",
 	.verb = "add",
@@ -227,6 +250,7 @@ const struct admin_verb admin_user_remove = {
 	.verb = "remove",
 	.args = "ADDRESS",
 	.n_args = 1,
+	.options = "now",
 	.run = remove_user,
-	.help = "remove an account with all its mail, for good",
+	.help = "remove an account with all its mail; --now: not kept for undelete",
 };

@@ -6,7 +6,13 @@
 extern const struct admin_verb admin_domain_add, admin_domain_list, admin_domain_remove;
 /* admin_user.c */
 extern const struct admin_verb admin_user_add, admin_user_passwd, admin_user_rename,
-	admin_user_disable, admin_user_enable, admin_user_list, admin_user_remove;
+	admin_user_disable, admin_user_enable, admin_user_list, admin_user_remove,
+	admin_user_language;
+/* admin_quota.c */
+extern const struct admin_verb admin_quota_set, admin_quota_show, admin_quota_list;
+/* admin_undelete.c */
+extern const struct admin_verb admin_mailbox_expire, admin_mailbox_undelete,
+	admin_user_undelete, admin_user_removed;
 /* admin_import.c */
 extern const struct admin_verb admin_user_import;
 /* admin_alias.c */

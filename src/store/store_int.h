@@ -98,6 +98,7 @@ struct store {
 	struct domain_usage *domains;
 	_Atomic size_t n_domains;
 	_Atomic uint64_t domains_gen;
+	_Atomic int64_t domains_counted_us;
 	_Atomic bool domains_stale; /* accounts or limits have changed: count again */
 
 	pthread_mutex_t retention_lock;

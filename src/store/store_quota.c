@@ -6,6 +6,8 @@
  * (a commit that failed, an account renamed). No row is shared by accounts. */
 #include "store/store_int.h"
 
+#define RECOUNT_US (3600ll * 1000000)
+
 struct limits {
 	uint64_t bytes, messages; /* 0: none */
 };
@@ -245,8 +247,13 @@ enum status store_quota_refresh(struct store *s, bool force, struct err *e)
 	struct domain_scan l = { 0 };
 	struct kv_range r = { .from = SL("D"), .to = SL("E") };
 
-	if (!force && !atomic_exchange(&s->domains_stale, false))
+	int64_t now = clock_mono_us(s->clock);
+	bool is_stale = atomic_exchange(&s->domains_stale, false);
+
+	if (!force && !is_stale &&
+	    (!atomic_load(&s->n_domains) || now - s->domains_counted_us < RECOUNT_US))
 		return ST_OK;
+	s->domains_counted_us = now;
 	enum status st = kv_scan(s->kv, NULL, &r, take_domain, &l, e);
 
 	for (size_t i = 0; i < l.n && st == ST_OK; i++) {
