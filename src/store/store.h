@@ -269,7 +269,8 @@ struct store_row { /* the ~40-byte row that SELECT and FETCH FLAGS scan */
 	/* when it came into this mailbox, seconds (RFC 8514 3); 0: before that was kept */
 	int64_t saved;
 };
-/* Rows with from ≤ uid ≤ to, ascending. fn returns false to stop. */
+/* Rows with from ≤ uid ≤ to, ascending, without those that are damaged. fn returns false to
+ * stop. */
 typedef bool (*store_row_fn)(void *ctx, const struct store_row *row);
 enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from,
 		       uint32_t to, store_row_fn fn, void *ctx, struct err *e) MUST_USE;

@@ -560,8 +560,8 @@ static enum status account_fill(struct store *s, struct arena *a,
 		return err_set(e, ERR_NO_ACCOUNT, "the account is gone");
 	if (st != ST_OK)
 		return st;
-	if (!row_account_read(row, &r))
-		return damaged(e, "account");
+	if (!row_account_read(row, &r)) /* its owner can read all the same */
+		r = (struct row_account){ 0 };
 	out->id = login->account;
 	out->verifier = login->verifier;
 	out->disabled = login->disabled;
@@ -581,11 +581,9 @@ static enum status admin_read(struct store *s, struct arena *a, uint32_t *out,
 	struct skey k = key_directory();
 	enum status st = kv_get(s->kv, NULL, skey_slice(&k), a, &row, e);
 
-	if (st != ST_OK)
+	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	if (!row_directory_read(row, &d))
-		return damaged(e, "directory");
-	*out = d.admin;
+	*out = st == ST_OK && row_directory_read(row, &d) ? d.admin : 0; /* nobody is refused for that */
 	return ST_OK;
 }
 
@@ -641,7 +639,6 @@ struct account_scan {
 	struct arena *a;
 	struct store_account *at;
 	size_t n, cap;
-	bool bad;
 };
 
 static bool take_account(void *ctx, slice key, slice value)
@@ -652,12 +649,8 @@ static bool take_account(void *ctx, slice key, slice value)
 	struct address addr = { .domain = slice_cut(&rest, 0) };
 
 	addr.local = rest;
-	if (!row_login_read(value, &login)) {
-		l->bad = true;
-		return false;
-	}
-	if (login.is_alias)
-		return true;
+	if (!row_login_read(value, &login) || login.is_alias)
+		return true; /* a damaged one hides none of the others */
 	if (l->n == l->cap) {
 		struct store_account *old = l->at;
 
@@ -688,8 +681,6 @@ enum status store_account_list(struct store *s, struct arena *a,
 	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
 	enum status st = kv_scan(s->kv, NULL, &r, take_account, &l, e);
 
-	if (st == ST_OK && l.bad)
-		st = damaged(e, "login");
 	if (st == ST_OK)
 		st = admin_read(s, a, &admin, e);
 	for (size_t i = 0; i < l.n && st == ST_OK; i++) {

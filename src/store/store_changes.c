@@ -145,13 +145,19 @@ enum status changes_read(struct store *s, uint32_t account, uint32_t mbox, uint6
 	struct skey kf = key_log(account, from + 1, 0), kt = key_log(account, to + 1, 0);
 	struct kv_range r = { .from = skey_slice(&kf), .to = skey_slice(&kt) };
 	uint64_t floor = 0;
-	enum status st = kv_scan(s->kv, NULL, &r, take_log, &sc, e);
+	struct err why = { 0 };
+	enum status st = kv_scan(s->kv, NULL, &r, take_log, &sc, &why);
 
 	if (st == ST_OK) /* behind the scan: what was pruned meanwhile shows */
-		st = log_floor(s, account, &floor, e);
-	if (st == ST_OK && sc.bad)
-		st = damaged(e, "change log");
-	if (st != ST_OK || sc.too_long || floor > from) {
+		st = log_floor(s, account, &floor, &why);
+	if (why.code == ERR_CORRUPT) /* then nobody knows how far back it goes */
+		floor = UINT64_MAX;
+	else if (st != ST_OK && e)
+		*e = why;
+	if (why.code == ERR_CORRUPT)
+		st = ST_OK;
+	/* A damaged row only makes the log unusable here: the mailbox's rows tell it, too. */
+	if (st != ST_OK || sc.bad || sc.too_long || floor > from) {
 		uid_changes_done(out);
 		*out_known = false;
 		return st;
@@ -167,7 +173,6 @@ enum status changes_read(struct store *s, uint32_t account, uint32_t mbox, uint6
 struct uid_scan {
 	uint64_t since;
 	struct uid_set *out, *changed;
-	bool bad;
 };
 
 static bool take_uid(void *ctx, slice key, slice value)
@@ -176,12 +181,14 @@ static bool take_uid(void *ctx, slice key, slice value)
 	struct row_message m;
 	uint32_t uid = key_message_uid(key);
 
-	if (!uid || !row_message_read(value, uid, &m)) {
-		sc->bad = true;
-		return false;
-	}
+	if (!uid)
+		return true;
+	/* A damaged row keeps its UID in the view: a message that cannot be read is not one that
+	 * was expunged, and a repair gives it back under the same UID. */
+	bool readable = row_message_read(value, uid, &m);
+
 	uid_set_add(sc->out, uid);
-	if (sc->changed && m.row.modseq > sc->since)
+	if (sc->changed && readable && m.row.modseq > sc->since)
 		uid_set_add(sc->changed, uid);
 	return true;
 }
@@ -190,13 +197,12 @@ enum status uids_scan(struct store *s, uint32_t account, uint32_t mbox, uint32_t
 		      uint64_t since, struct uid_set *out, struct uid_set *changed,
 		      struct err *e)
 {
-	struct uid_scan sc = { since, out, changed, false };
+	struct uid_scan sc = { since, out, changed };
 	struct skey kf = key_messages(account, mbox),
 		    kt = key_message(account, mbox, uidnext);
 	struct kv_range r = { .from = skey_slice(&kf), .to = skey_slice(&kt) };
-	enum status st = kv_scan(s->kv, NULL, &r, take_uid, &sc, e);
 
-	return st == ST_OK && sc.bad ? damaged(e, "message") : st;
+	return kv_scan(s->kv, NULL, &r, take_uid, &sc, e);
 }
 
 /* --- sets --------------------------------------------------------------------------- */

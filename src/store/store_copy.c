@@ -235,11 +235,10 @@ static bool take_all(void *ctx, slice key, slice value)
 	struct all_scan *sc = ctx;
 	struct message_list *l = sc->out;
 
-	if (l->n == sc->max ||
-	    !row_message_read(value, key_message_uid(key), &l->at[l->n]))
+	if (l->n == sc->max)
 		sc->bad = true;
-	else
-		l->n++;
+	else if (row_message_read(value, key_message_uid(key), &l->at[l->n]))
+		l->n++; /* a damaged one stays where it is */
 	return !sc->bad;
 }
 

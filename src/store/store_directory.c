@@ -254,7 +254,6 @@ struct alias_scan {
 	struct arena *a;
 	struct alias_row *at;
 	size_t n, cap;
-	bool bad;
 };
 
 static bool take_alias(void *ctx, slice key, slice value)
@@ -265,12 +264,8 @@ static bool take_alias(void *ctx, slice key, slice value)
 	struct address addr = { .domain = slice_cut(&rest, 0) };
 
 	addr.local = rest;
-	if (!row_login_read(value, &login)) {
-		l->bad = true;
-		return false;
-	}
-	if (!login.is_alias)
-		return true;
+	if (!row_login_read(value, &login) || !login.is_alias)
+		return true; /* a damaged one hides none of the others */
 	if (l->n == l->cap) {
 		struct alias_row *old = l->at;
 
@@ -294,8 +289,6 @@ enum status store_alias_list(struct store *s, struct arena *a, struct store_alia
 	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
 	enum status st = kv_scan(s->kv, NULL, &r, take_alias, &l, e);
 
-	if (st == ST_OK && l.bad)
-		st = damaged(e, "login");
 	if (st != ST_OK)
 		return st;
 	struct store_alias *list = arena_array(a, l.n + 1, sizeof(*list));

@@ -50,10 +50,18 @@ enum status place_remove(struct store_txn *t, uint32_t account,
 	*out_last = true;
 	if (!msg->placed)
 		return ST_OK;
-	enum status st = places_of(t, account, msg, mbox, &p, e);
+	struct err why = { 0 };
+	enum status st = places_of(t, account, msg, mbox, &p, &why);
 
-	if (st != ST_OK)
+	if (st != ST_OK && why.code == ERR_CORRUPT) {
+		*out_last = false; /* it may be elsewhere, too: facteur check looks */
+		return ST_OK;
+	}
+	if (st != ST_OK) {
+		if (e)
+			*e = why;
 		return st;
+	}
 	for (size_t i = 0; i < p.n; i++)
 		if (p.at[i].mbox != mbox || p.at[i].uid != msg->row.uid)
 			p.at[n++] = p.at[i];

@@ -9,7 +9,6 @@ struct message_scan {
 	struct message_list *out;
 	const struct store_uids *uids;
 	size_t at;
-	bool bad;
 };
 
 static bool take_message(void *ctx, slice key, slice value)
@@ -23,11 +22,9 @@ static bool take_message(void *ctx, slice key, slice value)
 		return false;
 	if (sc->uids->uid[sc->at] != uid)
 		return true;
-	if (!row_message_read(value, uid, &sc->out->at[sc->out->n])) {
-		sc->bad = true;
-		return false;
-	}
-	sc->out->n++;
+	/* A damaged one is left out, as one that is gone. */
+	if (row_message_read(value, uid, &sc->out->at[sc->out->n]))
+		sc->out->n++;
 	sc->at++;
 	return true;
 }
@@ -46,9 +43,8 @@ static enum status messages_scan(struct store_txn *t, uint32_t account, uint32_t
 	else
 		to = key_message(account, mbox, last + 1);
 	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
-	enum status st = kv_scan(t->s->kv, t->kt, &r, take_message, &sc, e);
 
-	return st == ST_OK && sc.bad ? damaged(e, "message") : st;
+	return kv_scan(t->s->kv, t->kt, &r, take_message, &sc, e);
 }
 
 enum status txn_messages(struct store_txn *t, uint32_t account, uint32_t mbox,
@@ -71,9 +67,8 @@ enum status txn_messages(struct store_txn *t, uint32_t account, uint32_t mbox,
 			continue;
 		if (st != ST_OK)
 			return st;
-		if (!row_message_read(row, uids->uid[i], &out->at[out->n]))
-			return damaged(e, "message");
-		out->n++;
+		if (row_message_read(row, uids->uid[i], &out->at[out->n]))
+			out->n++;
 	}
 	return ST_OK;
 }
@@ -131,7 +126,7 @@ static enum status mirror_one(struct store_txn *t, struct txn_account *ta,
 	if (st != ST_OK)
 		return st == ST_NOT_FOUND ? ST_OK : st;
 	if (!row_message_read(row, at->uid, &msg))
-		return damaged(e, "message");
+		return ST_OK; /* facteur check finds it */
 	now.sys = (now.sys & ~(uint32_t)FLAG_DELETED) |
 		  (msg.row.flags.sys & FLAG_DELETED);
 	if (now.sys != msg.row.flags.sys || now.kw != msg.row.flags.kw)
@@ -143,8 +138,13 @@ static enum status mirror(struct store_txn *t, struct txn_account *ta, uint32_t 
 			  const struct row_message *msg, struct err *e)
 {
 	struct row_places p;
-	enum status st = places_of(t, ta->id, msg, mbox, &p, e);
+	struct err why = { 0 };
+	enum status st = places_of(t, ta->id, msg, mbox, &p, &why);
 
+	if (st != ST_OK && why.code == ERR_CORRUPT)
+		return ST_OK; /* this mailbox has it; facteur check finds the others */
+	if (st != ST_OK && e)
+		*e = why;
 	for (size_t i = 0; i < p.n && st == ST_OK; i++)
 		if (p.at[i].mbox != mbox || p.at[i].uid != msg->row.uid)
 			st = mirror_one(t, ta, &p.at[i], msg->row.flags, e);

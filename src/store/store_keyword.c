@@ -5,20 +5,38 @@ struct keyword_scan {
 	struct arena *a;
 	slice *at;
 	size_t n;
-	bool bad;
 };
+
+static bool keyword_is_valid(slice k)
+{
+	for (size_t i = 0; i < k.n; i++)
+		if (k.p[i] <= 0x20 || (unsigned char)k.p[i] >= 0x7f)
+			return false;
+	return k.n > 0 && k.n <= LIMIT_KEYWORD;
+}
+
+/* Names for those that cannot be read, as facteur check gives them. */
+static void keywords_fill(struct keyword_scan *l, size_t to)
+{
+	for (; l->n < to; l->n++)
+		l->at[l->n] = arena_fmt(l->a, "Recovered-%zu", l->n);
+}
 
 static bool take_keyword(void *ctx, slice key, slice value)
 {
 	struct keyword_scan *l = ctx;
 	struct rd r = rd_init(value);
+	size_t bit = key.n == 7 ? (unsigned char)key.p[6] : LIMIT_KEYWORDS;
 
-	(void)key;
-	if (l->n == LIMIT_KEYWORDS || rd_u8(&r) != SCHEMA_ROW) {
-		l->bad = true;
-		return false;
-	}
-	l->at[l->n++] = arena_dup(l->a, rd_raw(&r, rd_left(&r)));
+	if (bit >= LIMIT_KEYWORDS)
+		return true;
+	keywords_fill(l, bit); /* rows that are missing shift nobody else's */
+	slice name = rd_u8(&r) == SCHEMA_ROW ? rd_raw(&r, rd_left(&r)) : slice_make("", 0);
+
+	if (keyword_is_valid(name))
+		l->at[l->n++] = arena_dup(l->a, name);
+	else
+		keywords_fill(l, bit + 1);
 	return true;
 }
 
@@ -31,9 +49,7 @@ static enum status keywords_read(struct store *s, struct kv_txn *kt, uint32_t ac
 	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
 
 	l->at = arena_array(l->a, LIMIT_KEYWORDS, sizeof(slice));
-	enum status st = kv_scan(s->kv, kt, &r, take_keyword, l, e);
-
-	return st == ST_OK && l->bad ? damaged(e, "keyword") : st;
+	return kv_scan(s->kv, kt, &r, take_keyword, l, e);
 }
 
 enum status store_keywords(struct store *s, uint32_t account, struct arena *a,
@@ -72,14 +88,6 @@ static enum status keywords_load(struct store_txn *t, struct txn_account *ta,
 		hot_keyword_add(ta->hot, l.at[i]);
 	ta->hot->has_keywords = true;
 	return ST_OK;
-}
-
-static bool keyword_is_valid(slice k)
-{
-	for (size_t i = 0; i < k.n; i++)
-		if (k.p[i] <= 0x20 || (unsigned char)k.p[i] >= 0x7f)
-			return false;
-	return k.n > 0 && k.n <= LIMIT_KEYWORD;
 }
 
 enum status store_keyword_bit(struct store_txn *t, uint32_t account, slice keyword,

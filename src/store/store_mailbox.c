@@ -137,13 +137,15 @@ static bool take_mbox(void *ctx, slice key, slice value)
 	struct row_mbox r;
 	uint32_t id;
 
-	if (key.n != 10 || !row_mbox_read(value, &r)) {
-		l->bad = true;
-		return false;
-	}
+	if (key.n != 10)
+		return true;
 	memcpy(&id, key.p + 6, 4);
 	struct store_mailbox *m = scan_add(l);
 
+	if (!row_mbox_read(value, &r)) {
+		r = (struct row_mbox){ .exists = true, .name = slice_make("", 0) };
+		l->bad = true;
+	}
 	fill(m, __builtin_bswap32(id), &r);
 	m->name = arena_dup(l->a, r.name);
 	return true;
@@ -211,6 +213,47 @@ static int mailbox_order(const void *x, const void *y)
 			  ((const struct store_mailbox *)y)->name);
 }
 
+static enum status scan_type(struct store *s, uint32_t account, char type, kv_row_fn fn,
+			     void *ctx, struct err *e)
+{
+	struct skey from = key_account_type(account, type), to = from;
+
+	skey_next_prefix(&to);
+	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
+
+	return kv_scan(s->kv, NULL, &r, fn, ctx, e);
+}
+
+/* Mailboxes whose rows are damaged are listed all the same, by the other index: they are not gone,
+ * and their children keep their paths. What opens one is told. */
+static bool take_lost_name(void *ctx, slice key, slice value)
+{
+	struct mbox_scan *l = ctx;
+	struct rd k = rd_init(slice_from(key, 6)), v = rd_init(value);
+	uint32_t parent = rd_u32(&k);
+
+	if (rd_u8(&v) != SCHEMA_ROW)
+		return true;
+	struct store_mailbox *m = by_id(l, l->n, rd_u32(&v));
+
+	if (m && m->name.n == 0) {
+		m->parent = parent;
+		m->name = arena_dup(l->a, rd_raw(&k, rd_left(&k)));
+	}
+	return true;
+}
+
+static enum status names_find(struct store *s, uint32_t account, struct mbox_scan *l,
+			      struct err *e)
+{
+	enum status st = scan_type(s, account, 'F', take_lost_name, l, e);
+
+	for (size_t i = 0; i < l->n; i++)
+		if (l->at[i].name.n == 0)
+			l->at[i].name = arena_fmt(l->a, "Recovered-%x", l->at[i].id);
+	return st;
+}
+
 static bool take_subscription(void *ctx, slice key, slice value)
 {
 	struct mbox_scan *l = ctx;
@@ -221,17 +264,6 @@ static bool take_subscription(void *ctx, slice key, slice value)
 	*m = (struct store_mailbox){ .name = arena_dup(l->a, slice_from(key, 6)),
 				     .subscribed = true };
 	return true;
-}
-
-static enum status scan_type(struct store *s, uint32_t account, char type, kv_row_fn fn,
-			     void *ctx, struct err *e)
-{
-	struct skey from = key_account_type(account, type), to = from;
-
-	skey_next_prefix(&to);
-	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
-
-	return kv_scan(s->kv, NULL, &r, fn, ctx, e);
 }
 
 /* Subscriptions of names that are there mark them; the others stay as names (RFC 3501
@@ -266,7 +298,7 @@ enum status store_mailbox_list(struct store *s, uint32_t account, struct arena *
 	enum status st = scan_type(s, account, 'f', take_mbox, &all, e);
 
 	if (st == ST_OK && all.bad)
-		st = damaged(e, "mailbox");
+		st = names_find(s, account, &all, e);
 	if (st == ST_OK)
 		st = scan_type(s, account, 'b', take_subscription, &subs, e);
 	if (st != ST_OK)

@@ -45,7 +45,6 @@ struct queue_scan {
 	struct arena *a;
 	struct store_queue_entry *at;
 	size_t n, cap, max;
-	bool bad;
 };
 
 static bool take_entry(void *ctx, slice key, slice value)
@@ -63,9 +62,9 @@ static bool take_entry(void *ctx, slice key, slice value)
 		if (l->n)
 			memcpy(l->at, old, l->n * sizeof(*l->at));
 	}
-	l->bad = !row_queue_read(value, l->a, &l->at[l->n]);
-	l->n++;
-	return !l->bad;
+	if (row_queue_read(value, l->a, &l->at[l->n]))
+		l->n++; /* a damaged one hides none of the others */
+	return true;
 }
 
 enum status store_queue_list(struct store *s, size_t max, struct arena *a,
@@ -78,8 +77,6 @@ enum status store_queue_list(struct store *s, size_t max, struct arena *a,
 	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
 	enum status st = kv_scan(s->kv, NULL, &r, take_entry, &l, e);
 
-	if (st == ST_OK && l.bad)
-		st = damaged(e, "queue");
 	if (st != ST_OK)
 		return st;
 	*out = l.at;

@@ -156,7 +156,6 @@ struct kept_rows {
 	struct row_gone *at;
 	struct skey *key;
 	size_t n, max;
-	bool bad;
 };
 
 static bool take_kept_row(void *ctx, slice key, slice value)
@@ -168,10 +167,8 @@ static bool take_kept_row(void *ctx, slice key, slice value)
 	if (l->n == l->max)
 		return false;
 	if (!key_kept_read(key, &time, &mbox, &uid) ||
-	    !row_gone_read(value, uid, &l->at[l->n])) {
-		l->bad = true;
-		return false;
-	}
+	    !row_gone_read(value, uid, &l->at[l->n]))
+		return true; /* stays, for facteur check */
 	l->key[l->n++] = key_kept(key_account_of(key), time, mbox, uid);
 	return true;
 }
@@ -206,8 +203,6 @@ static enum status clear_messages(struct store_txn *t, const struct kept_due *du
 	l.key = arena_array(t->a, l.max, sizeof(*l.key));
 	enum status st = kv_scan(t->s->kv, t->kt, &r, take_kept_row, &l, e);
 
-	if (st == ST_OK && l.bad)
-		st = damaged(e, "kept");
 	for (size_t i = 0; i < l.n && st == ST_OK; i++) {
 		st = email_remove_unless_placed(t, due->account, l.at[i].msg.row.email,
 						e);
@@ -412,7 +407,7 @@ struct old_scan {
 	int64_t now, before, unknown; /* unknown: what rows without a date count as */
 	struct row_message *at;
 	size_t n, max;
-	bool bad, has_future, is_full;
+	bool has_future, is_full;
 };
 
 static bool take_old(void *ctx, slice key, slice value)
@@ -420,10 +415,8 @@ static bool take_old(void *ctx, slice key, slice value)
 	struct old_scan *l = ctx;
 	struct row_message m;
 
-	if (!row_message_read(value, key_message_uid(key), &m)) {
-		l->bad = true;
-		return false;
-	}
+	if (!row_message_read(value, key_message_uid(key), &m))
+		return true; /* stays, for facteur check */
 	int64_t saved = m.row.saved ? m.row.saved : l->unknown;
 
 	if (saved > l->now + DAY) { /* saved under a clock that was ahead */
@@ -449,9 +442,8 @@ static enum status old_find(struct store *s, struct kv_txn *kt, uint32_t account
 
 	skey_next_prefix(&to);
 	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
-	enum status st = kv_scan(s->kv, kt, &r, take_old, l, e);
 
-	return st == ST_OK && l->bad ? damaged(e, "message") : st;
+	return kv_scan(s->kv, kt, &r, take_old, l, e);
 }
 
 static enum status expire_batch(struct store_txn *t, uint32_t account, uint32_t mbox,

@@ -7,7 +7,6 @@
 struct row_scan {
 	store_row_fn fn;
 	void *ctx;
-	bool bad;
 };
 
 static bool take_row(void *ctx, slice key, slice value)
@@ -15,17 +14,15 @@ static bool take_row(void *ctx, slice key, slice value)
 	struct row_scan *sc = ctx;
 	struct row_message m;
 
-	if (!row_message_read(value, key_message_uid(key), &m)) {
-		sc->bad = true;
-		return false;
-	}
-	return sc->fn(sc->ctx, &m.row);
+	/* A damaged one is missing alone: whoever asks for it by name is told (store_row_get). */
+	return !row_message_read(value, key_message_uid(key), &m) ||
+	       sc->fn(sc->ctx, &m.row);
 }
 
 enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from,
 		       uint32_t to, store_row_fn fn, void *ctx, struct err *e)
 {
-	struct row_scan sc = { fn, ctx, false };
+	struct row_scan sc = { fn, ctx };
 	struct skey kf = key_message(account, mbox, from),
 		    kt = key_messages(account, mbox);
 
@@ -36,9 +33,8 @@ enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_
 	else
 		kt = key_message(account, mbox, to + 1);
 	struct kv_range r = { .from = skey_slice(&kf), .to = skey_slice(&kt) };
-	enum status st = kv_scan(s->kv, NULL, &r, take_row, &sc, e);
 
-	return st == ST_OK && sc.bad ? damaged(e, "message") : st;
+	return kv_scan(s->kv, NULL, &r, take_row, &sc, e);
 }
 
 enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid,

@@ -55,6 +55,7 @@ struct sweep {
 	size_t n_held, cap_held;
 	uint64_t oldest; /* view of the mailbox that is being looked at */
 	size_t done;
+	bool damaged;    /* rows that could not be read were left behind */
 };
 
 static int email_compare(const void *a, const void *b)
@@ -158,10 +159,19 @@ static enum status sweep_messages(struct sweep *w, struct store_txn *t,
 	bool keeps = policy_keep_days(w->s) > 0;
 
 	for (size_t i = 0; i < n; i++) {
-		enum status st = gone_read(t, &at[i], &rows[i], &found[i], e);
+		struct err why = { 0 };
+		enum status st = gone_read(t, &at[i], &rows[i], &found[i], &why);
 
-		if (st != ST_OK)
+		if (st != ST_OK && why.code == ERR_CORRUPT) {
+			found[i] = false; /* stays, for facteur check; the others go */
+			w->damaged = true;
+			continue;
+		}
+		if (st != ST_OK) {
+			if (e)
+				*e = why;
 			return st;
+		}
 		if (found[i] &&
 		    view_may_show(w->s, w->account, at[i].mbox, rows[i].modseq))
 			found[i] = false;
@@ -190,7 +200,6 @@ struct clear_scan {
 	struct arena *a;
 	struct row_message *at;
 	size_t n;
-	bool bad;
 };
 
 static bool take_clear(void *ctx, slice key, slice value)
@@ -199,10 +208,9 @@ static bool take_clear(void *ctx, slice key, slice value)
 
 	if (l->n == SWEEP_BATCH)
 		return false;
-	if (!row_message_read(value, key_message_uid(key), &l->at[l->n])) {
-		l->bad = true;
-		return false;
-	}
+	if (!row_message_read(value, key_message_uid(key), &l->at[l->n]))
+		/* The mailbox was to go: its key is enough. facteur check finds what it had. */
+		l->at[l->n] = (struct row_message){ .row.uid = key_message_uid(key) };
 	l->n++;
 	return true;
 }
@@ -240,12 +248,14 @@ static enum status sweep_mailbox(struct sweep *w, struct store_txn *t, uint32_t 
 	struct kv_range r = { .from = skey_slice(&from), .to = skey_slice(&to) };
 	enum status st = kv_scan(w->s->kv, t->kt, &r, take_clear, &l, e);
 
-	if (st == ST_OK && l.bad)
-		st = damaged(e, "message");
 	for (size_t i = 0; i < l.n && st == ST_OK; i++) {
 		struct skey k = key_message(w->account, mbox, l.at[i].row.uid);
 		bool last;
 
+		if (l.at[i].row.email == 0) {
+			txn_del(t, skey_slice(&k));
+			continue;
+		}
 		st = place_remove(t, w->account, &l.at[i], mbox, &last, e);
 		if (st == ST_OK && last && is_held(w, l.at[i].row.email))
 			gone_put(w, t, mbox, &l.at[i]);
@@ -463,6 +473,8 @@ static enum status sweep_batch(struct store *s, const struct gone_key *at, size_
 			st = store_commit_wait(t, e);
 	}
 	mem_free(w.held);
+	if (st == ST_OK && w.damaged && w.done == 0)
+		st = damaged(e, "expunged");
 	if (st == ST_OK)
 		*out_done = w.done;
 	return st;
