@@ -70,7 +70,7 @@ struct attempt {
 	slice user, password;
 	const unsigned char *net;
 	bool counts_net; /* loopback is not delayed unless asked for */
-	int64_t now_s;
+	int64_t now_s; /* monotonic: a clock that is set neither locks out nor lets in */
 };
 
 static enum status refuse(struct auth *a, const struct attempt *t,
@@ -113,7 +113,7 @@ enum status auth_password(struct auth *a, slice user, slice password,
 			  const char **out_reason, struct err *e)
 {
 	const struct attempt t = { user, password, net, !is_loopback || a->delay_loopback,
-				   clock_now_s(a->clock) };
+				   clock_mono_us(a->clock) / 1000000 };
 	struct store_account account;
 	struct proven_mac mac;
 	struct verifier v;

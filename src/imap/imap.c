@@ -128,7 +128,7 @@ static enum frame command_frame(struct imap *im)
 /* Octets now and then, of a line or a literal without end, are no way to stay. */
 static bool is_late(struct imap *im)
 {
-	int64_t now = session_now_us(&im->s);
+	int64_t now = session_mono_us(&im->s);
 
 	if (!im->began_us)
 		im->began_us = now;

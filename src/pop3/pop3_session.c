@@ -127,7 +127,7 @@ static enum frame drop(struct pop3_session *p, size_t n, size_t *used)
 /* Octets now and then, of a line without end, are no way to stay. */
 static bool is_late(struct pop3_session *p)
 {
-	int64_t now = session_now_us(&p->s);
+	int64_t now = session_mono_us(&p->s);
 
 	if (!p->began_us)
 		p->began_us = now;

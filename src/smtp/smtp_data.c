@@ -17,7 +17,7 @@ static void reply_no_rcpt(struct smtp_session *ss)
 
 static void begin_body(struct smtp_session *ss)
 {
-	ss->body_us = session_now_us(&ss->s);
+	ss->body_us = session_mono_us(&ss->s);
 	ss->body_octets = 0;
 	if (!ss->txn.began_us)
 		ss->txn.began_us = ss->body_us;

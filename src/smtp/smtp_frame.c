@@ -72,7 +72,7 @@ static bool take_bdat(struct smtp_session *ss, slice in, uint64_t size)
 	}
 	f->bdat_left = size;
 	ss->mode = SMTP_MODE_CHUNK;
-	ss->body_us = session_now_us(&ss->s);
+	ss->body_us = session_mono_us(&ss->s);
 	ss->body_octets = 0;
 	return true;
 }
@@ -89,7 +89,7 @@ static void add_item(struct smtp_unit *u, slice in, slice line, enum smtp_line r
 /* A line without end is no sign of life: it has as long as silence has. */
 static bool is_endless(struct smtp_session *ss)
 {
-	int64_t now = session_now_us(&ss->s);
+	int64_t now = session_mono_us(&ss->s);
 	if (!ss->framer.is_discarding || ss->unit.n > 0)
 		ss->drop_us = 0;
 	else if (!ss->drop_us)
@@ -157,7 +157,7 @@ static enum frame frame_lines(struct smtp_session *ss, slice in, size_t *used)
  * gives its slot back. */
 static bool is_too_slow(const struct smtp_session *ss)
 {
-	int64_t now = session_now_us(&ss->s), s = (now - ss->body_us) / 1000000;
+	int64_t now = session_mono_us(&ss->s), s = (now - ss->body_us) / 1000000;
 	if (ss->txn.is_open && (now - ss->txn.began_us) / 1000 > LIMIT_SMTP_DATA_TIME)
 		return true;
 	return s > 60 && ss->body_octets < (uint64_t)(s - 60) * LIMIT_SMTP_DATA_RATE;

@@ -652,6 +652,11 @@ int64_t session_now_us(const struct session *s)
 	return clock_now_us(s->drv->ctx->clock);
 }
 
+int64_t session_mono_us(const struct session *s)
+{
+	return clock_mono_us(s->drv->ctx->clock);
+}
+
 slice session_tls_text(const struct session *s)
 {
 	return slice_str(s->drv->tls_text);

@@ -76,7 +76,8 @@ struct session {
 	int64_t timeout_ms;        /* session_timeout sets it */
 };
 
-int64_t session_now_us(const struct session *s);
+int64_t session_now_us(const struct session *s);  /* the date: it may jump */
+int64_t session_mono_us(const struct session *s); /* for how long: it does not */
 slice session_tls_text(const struct session *s);
 void session_timeout(struct session *s, int64_t ms);  /* of inactivity; 0: none */
 /* One per STEP_COMMIT: give it to store_commit, then return STEP_COMMIT; if store_commit is never called the ticket may be
