@@ -16,7 +16,7 @@ import box
 from harness import ROOT, wait_for
 
 SHIM = os.path.join(ROOT, "build", "crash", "world_shim.so")
-REFUSALS = r"(?i)^(452 4\.3\.1 |451 4\.3\.0 |NO \[UNAVAILABLE\] |-ERR \[SYS/TEMP\] ).*(disk|storage|stored|saved|removed)"
+REFUSALS = r"(?i)^(452 4\.3\.1 |451 4\.3\.0 |NO \[UNAVAILABLE\] |-ERR \[SYS/TEMP\] ).*(disk|storage|stored|saved|removed|earlier change)"
 LEFT = 40 << 20  # below the reserve, and far from ENOSPC
 
 
