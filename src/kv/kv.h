@@ -1,9 +1,9 @@
 #pragma once
 /* kv.h — the ordered key-value store and blob log under everything (docs/adr/0002-store.md).
  *
- * One committer thread takes every waiting transaction, appends their bodies to the segment log, syncs it, writes
- * one batch of rows with one sync, and only then tells each of them. When several shared the last batch it lets
- * the next gather for a moment (kv_commit.c, PACE_US): two syncs cost more than a message. Three kinds of read:
+ * One committer thread takes every waiting transaction, writes their bodies and rows to the log as one record
+ * (kv_log.h) with one sync, gives the rows to the engine, and only then tells each of them. When several shared the last
+ * batch it lets the next gather for a moment (kv_commit.c, PACE_US): a sync costs more than a message. Reads:
  *   - with a transaction: sees its own writes, then the *overlay* (transactions queued before it on the same lock
  *     ids and not yet durable), then the engine;
  *   - with t == NULL: the engine alone, durable state only, so that nobody sees what could still vanish.
@@ -45,7 +45,8 @@ struct kv_options {
 	size_t cache_bytes;     /* block cache; 0: 64 MiB */
 };
 
-/* Runs recovery; a torn tail of the body log is left behind (no row names it). ST_DENIED + ERR_BUSY when another
+/* Runs recovery: what the log has and the engine not; a torn last batch is left out. An older format is brought to
+ * today's (kv_stat tells). ERR_CORRUPT when the store is not complete or its log damaged before its end. ST_DENIED + ERR_BUSY when another
  * process has the store open, ST_INVALID + ERR_CANNOT when dir is somebody else's or of another version. */
 enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e) MUST_USE;
 void kv_close(struct kv *kv); /* finishes what is queued first */
@@ -91,7 +92,7 @@ enum status kv_scan(struct kv *kv, struct kv_txn *t, const struct kv_range *r, k
 /* --- blobs ------------------------------------------------------------------------------------------------
  * Content-addressed bodies. Bytes are cut into chunks of 256 KiB, each lz4-compressed when that gains, kept in
  * memory up to 64 KiB in all and written to a segment beyond that (one write in flight; the caller waits).
- * Rows written by the committer: 'B' hash → extents, 'b' segment offset → hash. References are the caller's rows. */
+ * Rows written by the committer: 'B' hash → extents, and for bodies beyond the log 'b' segment offset → hash. References are the caller's rows. */
 struct blob_id {
 	unsigned char h[32]; /* SHA-256 of the whole */
 };
@@ -155,5 +156,8 @@ struct kv_stat {
 	uint64_t batches, txns, syncs, bytes_log, bytes_rows, blobs_new, blobs_known, rows_put;
 	uint64_t disk_free;
 	bool stopped;
+	/* of the opening: the format it was in (0: it was made), batches taken from the log, batches lost to salvage */
+	unsigned format_was;
+	uint64_t replayed, lost;
 };
 void kv_stat(struct kv *kv, struct kv_stat *out);

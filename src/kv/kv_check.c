@@ -31,6 +31,7 @@ struct kv_check {
 	struct kv *kv;
 	const struct kv_check_options *opt;
 	struct kv_seg_info *segs;
+	bool *has_rows; /* of each: its records have rows b */
 	size_t n_segs;
 	uint64_t done, all;
 	bool started, ended;
@@ -199,9 +200,20 @@ static const struct kv_seg_info *seg_of(const struct kv_check *c, uint32_t no)
 static enum status list_segments(struct kv_check *c, struct err *e)
 {
 	mem_free(c->segs);
+	mem_free(c->has_rows);
 	c->segs = NULL;
+	c->has_rows = NULL;
 	c->n_segs = 0;
-	return kv_segs_list(c->kv, &c->segs, &c->n_segs, e);
+	enum status st = kv_segs_list(c->kv, &c->segs, &c->n_segs, e);
+	if (st != ST_OK)
+		return st;
+	c->has_rows = mem_array(c->n_segs + 1, sizeof(*c->has_rows));
+	for (size_t i = 0; i < c->n_segs && st == ST_OK; i++) {
+		st = kv_places_has_rows(c->kv, c->segs[i].no, &c->has_rows[i], e);
+		if (st == ST_NOT_FOUND) /* gone since */
+			st = ST_OK;
+	}
+	return st;
 }
 
 /* Whether the octets are there; the list of segments is read again before that is denied. */
@@ -251,6 +263,9 @@ static enum status check_place(struct kv_check *c, struct piece *p,
 			*out_there = false;
 		return st;
 	}
+	const struct kv_seg_info *info = seg_of(c, x->seg);
+	if (!info || !c->has_rows[info - c->segs])
+		return ST_OK;
 	kv_place_key(key, x->seg, x->off);
 	st = c->kv->en->ops->get(c->kv->en, slice_make(key, 13), &p->a, &row, e);
 	if ((st == ST_OK && slice_eq(row, slice_make(b->id.h, sizeof(b->id.h)))) ||
@@ -475,5 +490,6 @@ enum status kv_check(struct kv *kv, const struct kv_check_options *opt, struct e
 	if (st == ST_OK && opt->progress)
 		opt->progress(opt->ctx, c.all, c.all);
 	mem_free(c.segs);
+	mem_free(c.has_rows);
 	return st;
 }

@@ -320,7 +320,8 @@ static enum status free_segment(struct kv_pass *p, struct err *e)
 			kv_gc_set_stuck(p->kv, p->seg);
 		return ST_OK;
 	}
-	if ((st = kv_segs_remove(p->kv, p->seg, &removed, e)) != ST_OK || !removed)
+	if ((st = kv_log_let_go(p->kv, p->seg, &removed, e)) != ST_OK || !removed ||
+	    (st = kv_segs_remove(p->kv, p->seg, &removed, e)) != ST_OK || !removed)
 		return st;
 	p->sum.segments_freed++;
 	if ((st = remove_places(p->kv, p->seg, e)) != ST_OK)
@@ -361,9 +362,10 @@ static void leave_active(struct kv *kv)
 {
 	pthread_mutex_lock(&kv->gc.pass_mu);
 	pthread_mutex_lock(&kv->commit_mu);
+	kv_log_leave(kv);
 	pthread_mutex_lock(&kv->segs.mu);
-	struct kv_seg *left[] = { kv->segs.log, kv->segs.bulk, kv->gc.cold };
-	kv->segs.log = kv->segs.bulk = kv->gc.cold = NULL;
+	struct kv_seg *left[] = { kv->segs.bulk, kv->gc.cold };
+	kv->segs.bulk = kv->gc.cold = NULL;
 	pthread_mutex_unlock(&kv->segs.mu);
 	for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); i++)
 		if (left[i])

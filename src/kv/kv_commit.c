@@ -1,6 +1,6 @@
 /* kv_commit.c — the committer: one batch for everybody who waits.
  *
- *	take the queue → drop the failed → place bodies, write and sync them → one engine batch → tell everybody
+ *	take the queue → drop the failed → bodies and rows become one record of the log, one sync → the engine → tell
  *
  * Its memory is kept from batch to batch. Whoever runs batches (the thread, or the caller in INLINE and MANUAL
  * mode) holds commit_mu; a callback that commits again finds itself in `committing` and only queues. */
@@ -11,10 +11,11 @@
 
 #define DISK_ASK_US 100000
 #define ROWS_SORTED 65536u /* larger batches are written as they come */
-/* A batch costs two syncs, however small it is. Behind one that several shared, the next may gather until so long
+/* A batch costs a sync, however small it is. Behind one that several shared, the next may gather until so long
  * after the last began, or until so many wait; whoever commits alone never waits. */
 #define PACE_US	  1000
 #define PACE_TXNS 32u
+#define AGAIN_US  100000 /* between two tries to open the engine again */
 #define NOBODY	  SIZE_MAX /* wake_at: the committer is awake */
 
 /* --- disk space -------------------------------------------------------------------------------------------- */
@@ -297,41 +298,43 @@ static enum status sync_bulk(struct kv *kv, struct err *e)
 	return ST_OK;
 }
 
-/* Appends the small bodies to the log and syncs it. *out_base: where they begin. */
-static enum status write_bodies(struct kv *kv, uint64_t *out_base, struct err *e)
+/* The new small bodies, for the log: iov[1] and on; iov[0] and the last are the record's. */
+static void gather_bodies(struct kv *kv)
 {
 	struct kv_batch *b = &kv->batch;
-	size_t bytes = 0;
-	enum status st;
 
-	b->n_iov = 0;
+	b->n_iov = b->mem_bytes = b->mem_crc = 0;
+	add_iov(b, SL(""));
 	for (size_t i = 0; i < b->n; i++) {
 		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
 			if (u->known || u->mem.n == 0)
 				continue;
 			add_iov(b, buf_slice(&u->mem));
-			bytes += u->mem.n;
+			b->mem_bytes += u->mem.n;
+			b->mem_crc = kv_upload_crc(u, b->mem_crc);
 		}
 	}
-	*out_base = 0;
-	if (bytes == 0)
-		return ST_OK;
-	if ((st = kv_seg_log(&kv->segs, bytes, e)) != ST_OK)
-		return st;
-	*out_base = kv->segs.log_end;
-	st = io_pwritev(kv->segs.log->fd, b->iov, (int)b->n_iov, kv->segs.log_end, e);
-	if (st != ST_OK)
-		return st; /* log_end stays: the next batch writes over the torn part */
-	if ((st = sync_fd(kv, kv->segs.log->fd, e)) != ST_OK)
-		return st;
-	kv->segs.log_end += bytes;
-	kv->stats.bytes_log += bytes;
-	return ST_OK;
+	add_iov(b, SL(""));
+}
+
+/* At most so many octets of rows: those that the collector has put, and all that follow. */
+static uint64_t rows_bound(const struct kv *kv)
+{
+	const struct kv_batch *b = &kv->batch;
+	uint64_t n = kv->log.rows.n + 4096;
+
+	for (size_t i = 0; i < b->n; i++) {
+		n += b->t[i]->bytes;
+		for (const struct kv_upload *u = b->t[i]->blobs; u; u = u->next)
+			n += u->known ? 0 : 128 + (uint64_t)u->n_ext * 96;
+	}
+	return n;
 }
 
 /* --- rows -------------------------------------------------------------------------------------------------- */
 void kv_row_put(struct kv *kv, slice key, slice value)
 {
+	kv_log_row_put(&kv->log.rows, key, value);
 	kv->en->ops->batch_put(kv->en, key, value);
 	kv->stats.rows_put++;
 	kv->stats.bytes_rows += key.n + value.n;
@@ -339,6 +342,7 @@ void kv_row_put(struct kv *kv, slice key, slice value)
 
 void kv_row_del(struct kv *kv, slice key)
 {
+	kv_log_row_del(&kv->log.rows, key);
 	kv->en->ops->batch_del(kv->en, key);
 }
 
@@ -350,18 +354,22 @@ static void put_node(struct kv *kv, const struct kv_node *x)
 		kv_row_put(kv, x->key, x->value);
 }
 
-/* 'b' seg off → hash, for each extent. */
+/* 'b' seg off → hash, for each extent in a bulk segment: what is in the log is found by walking it. */
 static void put_places(struct kv *kv, const struct kv_upload *u, uint32_t seg,
 		       uint64_t base)
 {
 	struct buf *key = &kv->batch.row;
 
+	(void)seg;
+	(void)base;
 	for (size_t i = 0; i < u->n_ext; i++) {
 		const struct kv_extent *x = &u->ext[i];
+		if (x->seg == 0)
+			continue;
 		buf_reset(key);
 		buf_put_u8(key, 'b');
-		buf_put_u32(key, x->seg ? x->seg : seg);
-		buf_put_u64(key, x->seg ? x->off : base + x->off);
+		buf_put_u32(key, x->seg);
+		buf_put_u64(key, x->off);
 		kv_row_put(kv, buf_slice(key), slice_make(u->id.h, sizeof(u->id.h)));
 	}
 }
@@ -384,7 +392,7 @@ static void put_blobs(struct kv *kv, uint64_t base,
 				  uint64_t at))
 {
 	struct kv_batch *b = &kv->batch;
-	uint32_t seg = kv->segs.log ? kv->segs.log->no : 0;
+	uint32_t seg = kv->log.at.segment;
 
 	for (size_t i = 0; i < b->n; i++) {
 		for (struct kv_upload *u = b->t[i]->blobs; u; u = u->next) {
@@ -449,10 +457,49 @@ static void put_rows(struct kv *kv)
 }
 
 /* --- one batch --------------------------------------------------------------------------------------------- */
+/* The engine takes batches: it is opened again when it has refused one. */
+static enum status engine_ready(struct kv *kv, struct err *e)
+{
+	enum status st = kv->engine_shut ? kv_replay_in_place(kv, e) : ST_OK;
+
+	if (st == ST_OK)
+		st = kv->en->ops->ready(kv->en, e);
+	if (st != ST_OK && kv->en->ops->reopen && e->code == ERR_DISK_FULL)
+		kv->engine_shut = true;
+	return st;
+}
+
+static bool is_closing(struct kv *kv)
+{
+	pthread_mutex_lock(&kv->mu);
+	bool closing = kv->closing;
+	pthread_mutex_unlock(&kv->mu);
+	return closing;
+}
+
+/* The log has the batch, so the answer is yes; the engine must have it before anybody is told. While the disk is too
+ * full for it, everybody waits. */
+static enum status apply(struct kv *kv, struct err *e)
+{
+	enum status st = kv->en->ops->batch_write(kv->en, e);
+
+	while (st != ST_OK) {
+		st = kv_replay_in_place(kv, e);
+		if (st == ST_OK)
+			break;
+		if (e->code != ERR_DISK_FULL || kv->mode != KV_COMMIT_THREAD ||
+		    is_closing(kv)) {
+			e->code = ERR_STOPPED;
+			break;
+		}
+		usleep(AGAIN_US);
+	}
+	return st;
+}
+
 static enum status write_batch(struct kv *kv, struct err *e)
 {
 	struct kv_batch *b = &kv->batch;
-	uint64_t base;
 	bool empty = true, only_gc = true;
 	enum status st;
 
@@ -463,17 +510,27 @@ static enum status write_batch(struct kv *kv, struct err *e)
 	}
 	if (empty)
 		return ST_OK;
+	kv_log_begin(&kv->log);
 	/* What gives space back may use the reserve. */
 	if ((!only_gc && (st = batch_disk_check(kv, e)) != ST_OK) ||
-	    (st = dedup(kv, e)) != ST_OK || (st = kv_gc_decide(kv, e)) != ST_OK ||
-	    (st = sync_bulk(kv, e)) != ST_OK ||
-	    (st = write_bodies(kv, &base, e)) != ST_OK)
+	    (st = engine_ready(kv, e)) != ST_OK || (st = dedup(kv, e)) != ST_OK ||
+	    (st = kv_gc_decide(kv, e)) != ST_OK || (st = sync_bulk(kv, e)) != ST_OK)
 		return st;
-	put_blobs(kv, base, put_places);
-	put_blobs(kv, base, put_extents);
+	gather_bodies(kv);
+	st = kv_log_room(kv, KV_LOG_HEADER + b->mem_bytes + rows_bound(kv), e);
+	if (st != ST_OK)
+		return st;
+	if (kv->log.left)
+		kv_gc_leave(kv, kv->log.left, kv->log.left_bodies);
+	put_blobs(kv, kv_log_base(kv), put_places);
+	put_blobs(kv, kv_log_base(kv), put_extents);
 	put_rows(kv);
-	kv->stats.syncs++;
-	return kv->en->ops->batch_write(kv->en, e);
+	st = kv_log_write(kv, b->iov, b->n_iov, b->mem_bytes, b->mem_crc, e);
+	if (st != ST_OK)
+		return st;
+	if (kv->dir)
+		kv_log_place_put(kv);
+	return apply(kv, e);
 }
 
 /* The batch failed: so does everything queued behind it on its locks, in queue order, and what of other locks

@@ -2,8 +2,10 @@
 /* kv_engine.h — what an engine of ordered rows must do for kv; one table of functions each.
  *
  * Reads come from any thread at any time. Batches come from one thread at a time (the committer): any number of
- * put and del, then write, which makes all of them durable or none visible, and empties the batch in both cases.
- * An iterator sees the rows as they were when it was made. */
+ * put and del, then write, which makes all of them visible or none, and empties the batch in both cases. What is
+ * durable is the log's affair (kv_log.h): an engine may forget its newest batches, never one in the middle, and
+ * is given them again when it was opened. An iterator sees the rows as they were when it was made, but for the log's
+ * own row (KV_KEY_PLACE), which it passes over. */
 #include "kv/kv.h"
 
 struct kv_engine;
@@ -19,14 +21,22 @@ struct kv_engine_ops {
 	enum status (*iter_free)(struct kv_iter *it, struct err *e); /* ST_IO when it ended early */
 	void (*batch_put)(struct kv_engine *en, slice key, slice value);
 	void (*batch_del)(struct kv_engine *en, slice key);
-	/* e->code == ERR_STOPPED: nobody knows what the disk has; the store must stop. Any other failure: nothing
-	 * was written, later batches may succeed. */
+	/* Asked before a batch is written to the log: would batch_write take it? A refusal is an answer to everybody
+	 * in the batch, so this is where an engine without disk space says so. e->code == ERR_STOPPED: the store must
+	 * stop. */
+	enum status (*ready)(struct kv_engine *en, struct err *e);
+	/* After a failure the engine wants reopen. */
 	enum status (*batch_write)(struct kv_engine *en, struct err *e);
 	void (*batch_drop)(struct kv_engine *en);
 	/* Everything written so far is in the engine's own files. NULL: it has none. */
 	enum status (*flush)(struct kv_engine *en, struct err *e);
 	/* A copy of the rows in dir, by links where it can; flushes. NULL: it cannot. Not beside a write. */
 	enum status (*checkpoint)(struct kv_engine *en, const char *dir, struct err *e);
+	/* Closes and opens again, in place; then replay, which is given the row of key (empty: there is none), brings
+	 * back what was forgotten. Readers wait meanwhile. ERR_DISK_FULL: it is as it was, or closed; later, again.
+	 * NULL in an engine whose batch_write never fails. */
+	enum status (*reopen)(struct kv_engine *en, slice key,
+			      enum status (*replay)(void *ctx, slice row, struct err *e), void *ctx, struct err *e);
 	void (*close)(struct kv_engine *en);
 };
 
@@ -35,6 +45,13 @@ struct kv_engine {
 };
 
 struct kv_engine *kv_memory_new(void);
-/* Tests: the nth batch from now on (1: the next) fails with code; 0 takes it back. */
+/* Tests: the nth batch from now on (1: the next) is refused with code by ready; 0 takes it back. */
 void kv_memory_fail(struct kv_engine *en, uint64_t nth, enum err_code code);
-enum status kv_rocksdb_open(const char *dir, size_t cache_bytes, struct kv_engine **out, struct err *e) MUST_USE;
+enum kv_rocksdb_how {
+	KV_ROCKSDB_MAKE, /* make it when it is not there */
+	KV_ROCKSDB_OPEN,
+	KV_ROCKSDB_READ  /* nothing is written */
+};
+/* Recovers the engine's own log, which stores of format 1 had. */
+enum status kv_rocksdb_open(const char *dir, enum kv_rocksdb_how how, size_t cache_bytes, struct kv_engine **out,
+			    struct err *e) MUST_USE;

@@ -283,6 +283,9 @@ void kv_gc_leave(struct kv *kv, uint32_t seg, uint64_t octets)
 {
 	struct kv_gc_count c = count_planned(kv, seg);
 
+	/* Counted by the collector a moment ago: its octets were those of the file. */
+	if (c.known && c.total > octets)
+		c.dead -= c.dead < c.total - octets ? c.dead : c.total - octets;
 	/* One without bodies is a dead octet: nothing of it is alive. */
 	c.known = true;
 	c.total = octets ? octets : 1;
@@ -449,7 +452,6 @@ enum status kv_gc_decide(struct kv *kv, struct err *e)
 	bool gathered = false;
 	enum status st = ST_OK;
 
-	kv->gc.changed.n = 0;
 	for (size_t i = 0; i < b->n && st == ST_OK; i++) {
 		for (struct kv_upload *u = b->t[i]->blobs; u && st == ST_OK; u = u->next)
 			if (u->heals)

@@ -120,7 +120,9 @@ enum status kv_pass_step(struct kv_pass *p, bool *out_more, struct err *e) MUST_
 enum status kv_places_walk(struct kv *kv, uint32_t seg, uint64_t *place, uint64_t *batch,
 			   bool (*fn)(void *ctx, const struct blob_id *id, uint64_t off), void *ctx,
 			   struct err *e) MUST_USE;
-/* Octets of records in seg that rows name. */
+/* Whether each record in seg has a row 'b'; those of the log have none. ST_NOT_FOUND: there is no such file. */
+enum status kv_places_has_rows(struct kv *kv, uint32_t seg, bool *out, struct err *e) MUST_USE;
+/* Octets of records in seg that rows name, or might. */
 enum status kv_places_live(struct kv *kv, uint32_t seg, uint64_t *out, struct err *e) MUST_USE;
 /* Looks up the body whose record is at (seg, off): the extent there, or NULL when the row names other places. */
 struct kv_lookup {

@@ -26,6 +26,7 @@
 #include "kv/kv.h"
 #include "kv/kv_engine.h"
 #include "kv/kv_gc.h"
+#include "kv/kv_log.h"
 #include "kv/kv_map.h"
 #include "base/buf.h"
 #include "base/clock.h"
@@ -105,7 +106,8 @@ struct kv_txn *kv_txn_take(struct kv *kv);                 /* mu held */
 const struct kv_node *kv_node_at(const struct kv_node *node, uint64_t op);
 
 /* --- segments (kv_segment.c) --------------------------------------------------------------------------- */
-#define KV_SEG_BYTES (256u << 20)
+#define KV_SEG_BYTES (256u << 20) /* of a bulk segment */
+#define KV_LOG_BYTES (64u << 20)  /* of a log segment; one batch that is larger gets one to itself */
 #define KV_REC_HEADER 32u
 #define KV_REC_LZ4 1u
 #define KV_REC_ZSTD 2u /* cold bodies, moved by the collector */
@@ -136,8 +138,6 @@ struct kv_segs {
 	uint64_t max_bytes; /* KV_SEG_BYTES; tests make it small */
 	struct kv_seg *bulk;  /* shared by uploads in flight */
 	uint64_t bulk_end;
-	struct kv_seg *log;   /* the committer's own */
-	uint64_t log_end;
 };
 enum status kv_segs_open(struct kv_segs *s, const char *dir, struct err *e) MUST_USE;
 void kv_segs_close(struct kv_segs *s);
@@ -148,16 +148,70 @@ void kv_seg_put(struct kv_segs *s, struct kv_seg *seg);
 /* n bytes of the bulk segment, referenced for the caller. */
 enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out, uint64_t *out_off,
 			   struct err *e) MUST_USE;
-/* An empty segment, referenced for the caller. */
+/* An empty segment, referenced for the caller; its name is durable. ERR_STOPPED when that sync failed. */
 enum status kv_seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e) MUST_USE;
-/* Committer: makes s->log ready for n more bytes at s->log_end. */
-enum status kv_seg_log(struct kv_segs *s, size_t n, struct err *e) MUST_USE;
+/* One that is there, for the log to be continued: read and write, one reference. */
+enum status kv_seg_reopen(struct kv_segs *s, uint32_t no, struct kv_seg **out, struct err *e) MUST_USE;
+void kv_seg_path(const struct kv_segs *s, uint32_t no, char dst[4096]);
+/* Numbers of the segment files there are, in no order; *out is the caller's to free. */
+enum status kv_seg_numbers(const struct kv_segs *s, uint32_t **out, size_t *out_n, struct err *e) MUST_USE;
 
 struct kv_rec {
 	uint32_t flags, stored, raw, body_crc, chunk; /* chunk: its number in the blob */
 };
 void kv_rec_write(unsigned char dst[KV_REC_HEADER], const struct kv_rec *r);
 bool kv_rec_read(const unsigned char src[KV_REC_HEADER], struct kv_rec *out);
+
+/* --- the log (kv_log.c): the committer's alone ----------------------------------------------------------- */
+struct kv_log {
+	struct siphash_key key;
+	struct kv_seg *seg;    /* NULL: none yet */
+	struct kv_place at;    /* where it ends, and its last batch */
+	_Atomic uint64_t shown_end; /* of the last record, for others */
+	uint64_t max_bytes;    /* KV_LOG_BYTES; tests make it small */
+	struct buf rows;       /* of the batch being made */
+	uint32_t left;	       /* segment the log has left without a batch that says so; 0: none */
+	uint64_t left_bodies;
+	uint32_t flushed;      /* no segment below is needed for replay; commit_mu */
+};
+void kv_log_init(struct kv_log *l);
+void kv_log_done(struct kv_log *l);
+void kv_log_begin(struct kv_log *l); /* rows is empty */
+/* Room for a record of at most n octets behind the last: here, or in a new segment. */
+enum status kv_log_room(struct kv *kv, uint64_t n, struct err *e) MUST_USE;
+uint64_t kv_log_base(const struct kv *kv); /* where the bodies of the next record begin, in log.seg */
+/* Writes the next record: iov[0] is kept free, then the bodies, then one more free; rows are log.rows. Durable when it
+ * returns ST_OK, and only then log.at moves. ERR_STOPPED: nobody knows. Otherwise the log is as it was. */
+enum status kv_log_write(struct kv *kv, struct iovec *iov, size_t n_iov, uint64_t bodies, uint32_t bodies_crc,
+			 struct err *e) MUST_USE;
+void kv_log_leave(struct kv *kv); /* the next batch begins a new segment; commit_mu held */
+/* May the file of segment no go, as far as replay is concerned? Has the engine write its rows out when that decides. Not
+ * on the committer. */
+enum status kv_log_let_go(struct kv *kv, uint32_t no, bool *out, struct err *e) MUST_USE;
+/* Puts row 'L' of log.at into the engine's batch. */
+void kv_log_place_put(struct kv *kv);
+
+/* --- replay (kv_replay.c) -------------------------------------------------------------------------------- */
+/* Opening: the engine is given what is in the log behind its row 'L', and the log goes on behind that. A torn last
+ * record is left out. ERR_CORRUPT when records follow a damaged one, unless salvage. */
+enum status kv_replay_open(struct kv *kv, bool read_only, bool salvage, struct err *e) MUST_USE;
+/* The engine lost what it had taken, or takes no more: opens it again and brings back all up to log.at. */
+enum status kv_replay_in_place(struct kv *kv, struct err *e) MUST_USE;
+
+/* --- FORMAT (kv_format.c) -------------------------------------------------------------------------------- */
+#define KV_FORMAT 2u
+struct kv_format {
+	unsigned number;
+	unsigned char life[16];
+	struct siphash_key key;
+};
+/* What DIR/FORMAT says. ST_NOT_FOUND: there is none, and nothing else of a store; *out_making: one was begun. Refusals
+ * name what is there (ST_INVALID + ERR_CANNOT). Nothing is written. */
+enum status kv_format_read(const char *dir, struct kv_format *out, bool *out_making, struct err *e) MUST_USE;
+/* Old or new, never half. A number of KV_FORMAT; life and key are drawn when life is zero. */
+enum status kv_format_write(const char *dir, struct kv_format *f, struct err *e) MUST_USE;
+enum status kv_format_begin(const char *dir, struct err *e) MUST_USE; /* marks that a store is being made */
+enum status kv_format_end(const char *dir, struct err *e) MUST_USE;
 
 /* --- uploads (kv_upload.c) ----------------------------------------------------------------------------- */
 struct kv_upload {
@@ -176,6 +230,8 @@ struct kv_upload {
 	bool known; /* committer: the store has it */
 	bool heals; /* committer: the store has it, but damaged */
 };
+/* Sum over the headers of the records in mem, added to crc. */
+uint32_t kv_upload_crc(const struct kv_upload *u, uint32_t crc);
 /* The row 'B' hash: version, size, extents with seg 0 placed at (seg, base). */
 void kv_extents_write(struct buf *b, const struct kv_upload *u, uint32_t seg, uint64_t base);
 
@@ -231,6 +287,8 @@ struct kv_batch { /* of the committer; memory kept from batch to batch */
 	size_t cap_rows;
 	struct buf row;
 	uint64_t no;
+	uint64_t mem_bytes; /* of new bodies that go into the log */
+	uint32_t mem_crc;   /* over their records' headers */
 };
 struct kv_stats {
 	_Atomic uint64_t batches, txns, syncs, bytes_log, bytes_rows, blobs_new, blobs_known, rows_put;
@@ -259,6 +317,7 @@ struct kv {
 	uint64_t seq;
 	uint64_t epoch_no;
 	bool closing;
+	bool read_only;
 	struct err stop_why;
 	struct kv_txn *free_txns;
 	size_t n_free_txns;
@@ -266,6 +325,11 @@ struct kv {
 	_Atomic uint64_t epochs[KV_EPOCHS];
 
 	struct kv_segs segs;
+	struct kv_log log;
+	bool engine_shut; /* committer: the engine must be opened again first */
+	struct kv_format format;
+	unsigned format_was;	 /* before this program opened it; 0: it made the store */
+	uint64_t replayed, lost; /* batches brought back; left out by salvage */
 	struct kv_blobs blobs;
 	struct kv_gc gc;
 	struct kv_keeper keeper;
@@ -288,7 +352,7 @@ struct kv {
 void kv_stop(struct kv *kv, const struct err *why); /* for good: a sync failed */
 enum status kv_disk_check(struct kv *kv, struct err *e) MUST_USE; /* at most one statvfs in 100 ms */
 void *kv_commit_thread(void *kv);
-/* While a batch is written: rows of kv's own, before those of the transactions. */
+/* While a batch is written: rows of kv's own, before those of the transactions; to the log's record and the engine. */
 void kv_row_put(struct kv *kv, slice key, slice value);
 void kv_row_del(struct kv *kv, slice key);
 void kv_commit_run(struct kv *kv, bool all); /* one batch, or until the queue is empty */

@@ -203,6 +203,8 @@ enum status kv_begin(struct kv *kv, const uint32_t *ids, size_t n, struct parked
 	struct blocker self = { .p = { .wake = unblock } };
 	struct parked *p = park ? park : &self.p;
 
+	if (kv->read_only)
+		return err_set(e, ERR_DENIED, "the store is open for reading alone");
 	assert(n <= 64);
 	for (size_t i = 1; i < n; i++)
 		assert(ids[i - 1] < ids[i]);

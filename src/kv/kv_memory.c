@@ -131,22 +131,34 @@ static void apply(struct memory *m, const struct row *row)
 	kv_map_insert(&m->map, n);
 }
 
-static enum status batch_write(struct kv_engine *en, struct err *e)
+static enum status ready(struct kv_engine *en, struct err *e)
 {
 	struct memory *m = (struct memory *)en;
 	uint64_t left = m->fail_in;
 	if (left)
 		m->fail_in = left - 1;
-	if (left == 1) {
-		batch_drop(en);
+	if (left == 1)
 		return err_set(e, (enum err_code)m->fail_code,
 			       "the memory engine was asked to fail");
-	}
+	return ST_OK;
+}
+
+static enum status batch_write(struct kv_engine *en, struct err *e)
+{
+	struct memory *m = (struct memory *)en;
+	(void)e;
 	pthread_rwlock_wrlock(&m->lock);
 	for (size_t i = 0; i < m->n; i++)
 		apply(m, &m->rows[i]);
 	pthread_rwlock_unlock(&m->lock);
 	batch_drop(en);
+	return ST_OK;
+}
+
+static enum status flush(struct kv_engine *en, struct err *e)
+{
+	(void)en;
+	(void)e;
 	return ST_OK;
 }
 
@@ -171,7 +183,9 @@ static const struct kv_engine_ops memory_ops = {
 	.iter_free = iter_free,
 	.batch_put = batch_put,
 	.batch_del = batch_del,
+	.ready = ready,
 	.batch_write = batch_write,
+	.flush = flush,
 	.batch_drop = batch_drop,
 	.close = memory_close,
 };

@@ -1,16 +1,14 @@
 /* kv_open.c — opening and closing a store.
  *
- *	DIR/FORMAT    "facteur store 1"
+ *	DIR/FORMAT    whose it is, its version, the log's key (kv_format.c)
  *	DIR/meta/     the engine's files
- *	DIR/bodies/   the segments */
+ *	DIR/bodies/   the segments: log and bulk */
 #include "kv/kv_internal.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include <zstd.h>
 
-#define FORMAT	      "facteur store 1\n"
-#define FORMAT_NAME   "facteur store "
 #define CACHE_DEFAULT (64u << 20)
 #define PATH_ROOM     4096
 
@@ -23,75 +21,78 @@ static enum status join(char dst[PATH_ROOM], const char *dir, const char *name,
 	return ST_OK;
 }
 
-/* The file FORMAT says whose directory this is. Whatever is not ours is left as it is. */
-static enum status check_format(const char *dir, bool probe, struct err *e)
+/* The engine has everything, and nothing of the log is older than this. */
+static enum status begin_log(struct kv *kv, struct err *e)
 {
-	char path[PATH_ROOM], meta[PATH_ROOM];
-	AUTO_BUF b = { 0 };
 	enum status st;
 
-	if ((st = join(path, dir, "FORMAT", e)) != ST_OK ||
-	    (st = join(meta, dir, "meta", e)) != ST_OK)
+	kv_log_place_put(kv);
+	if ((st = kv->en->ops->batch_write(kv->en, e)) != ST_OK)
 		return st;
-	buf_init(&b, 256);
-	st = io_read_file(path, 256, &b, e);
+	return kv->en->ops->flush(kv->en, e);
+}
+
+/* How the engine is to be opened for what DIR/FORMAT says. */
+static enum status look_at_format(struct kv *kv, const struct kv_options *opt,
+				  enum kv_rocksdb_how *out, struct err *e)
+{
+	bool making = false;
+	enum status st = kv_format_read(opt->dir, &kv->format, &making, e);
+
 	if (st == ST_OK) {
-		slice s = buf_slice(&b);
-		if (slice_eq(s, SL(FORMAT)))
-			return ST_OK;
-		if (slice_starts(s, SL(FORMAT_NAME)))
-			return err_set(
-				e, ERR_CANNOT,
-				"%s was written by another version of Facteur (\"%.*s\"); "
-				"this one reads \"facteur store 1\"",
-				dir, FMT(slice_sub(slice_trim(s), 0, 40)));
-		return err_set(
-			e, ERR_CANNOT,
-			"%s is not a store of Facteur: its file FORMAT says something else",
-			dir);
+		kv->format_was = kv->format.number;
+		*out = opt->read_only ? KV_ROCKSDB_READ : KV_ROCKSDB_OPEN;
+		return ST_OK;
 	}
-	if (st == ST_LIMIT)
-		return err_set(
-			e, ERR_CANNOT,
-			"%s is not a store of Facteur: its file FORMAT says something else",
-			dir);
-	if (st != ST_NOT_FOUND)
+	if (st != ST_NOT_FOUND || opt->read_only_probe || opt->read_only)
 		return st;
-	if (probe) {
-		err_set(e, ERR_CANNOT, "there is no store in %s", dir);
-		return ST_NOT_FOUND;
+	*out = KV_ROCKSDB_MAKE;
+	return kv_format_begin(opt->dir, e);
+}
+
+/* What was made or is of an older format becomes a store of today's; else the log is read. */
+static enum status settle(struct kv *kv, const struct kv_options *opt, struct err *e)
+{
+	bool fresh = kv->format_was == 0;
+	enum status st;
+
+	if (kv->format_was == KV_FORMAT) {
+		kv->log.key = kv->format.key;
+		st = kv_replay_open(kv, opt->read_only, opt->salvage, e);
+	} else if (opt->read_only) {
+		return ST_OK; /* of format 1, whose log the engine has read */
+	} else {
+		kv->log.at.next_no = kv->segs.next_no;
+		if ((st = begin_log(kv, e)) == ST_OK)
+			st = kv_format_write(opt->dir, &kv->format, e);
+		kv->log.key = kv->format.key;
 	}
-	if (access(meta, F_OK) == 0)
-		return err_set(
-			e, ERR_CANNOT,
-			"%s is not a store of Facteur: it has meta but no file FORMAT",
-			dir);
-	if ((st = io_mkdir(dir, 0700, e)) != ST_OK)
-		return st;
-	return io_write_file(path, SL(FORMAT), 0600, e);
+	return st == ST_OK && fresh ? kv_format_end(opt->dir, e) : st;
 }
 
 static enum status open_files(struct kv *kv, const struct kv_options *opt, struct err *e)
 {
 	char meta[PATH_ROOM], bodies[PATH_ROOM];
 	size_t n = strlen(opt->dir) + 1;
+	enum kv_rocksdb_how how = KV_ROCKSDB_OPEN;
 	enum status st;
 
-	if ((st = check_format(opt->dir, opt->read_only_probe, e)) != ST_OK ||
+	if ((st = look_at_format(kv, opt, &how, e)) != ST_OK ||
 	    (st = join(meta, opt->dir, "meta", e)) != ST_OK ||
-	    (st = join(bodies, opt->dir, "bodies", e)) != ST_OK ||
-	    (st = io_mkdir(meta, 0700, e)) != ST_OK ||
-	    (st = io_mkdir(bodies, 0700, e)) != ST_OK ||
-	    (st = io_sync_dir(opt->dir, e)) != ST_OK)
+	    (st = join(bodies, opt->dir, "bodies", e)) != ST_OK)
+		return st;
+	if (kv->format_was == 0 && ((st = io_mkdir(meta, 0700, e)) != ST_OK ||
+				    (st = io_mkdir(bodies, 0700, e)) != ST_OK ||
+				    (st = io_sync_dir(opt->dir, e)) != ST_OK))
 		return st;
 	kv->dir = mem_new(n);
 	memcpy(kv->dir, opt->dir, n);
 	/* The engine first: its LOCK file is what keeps two programs apart. */
-	st = kv_rocksdb_open(meta, opt->cache_bytes ? opt->cache_bytes : CACHE_DEFAULT,
+	st = kv_rocksdb_open(meta, how, opt->cache_bytes ? opt->cache_bytes : CACHE_DEFAULT,
 			     &kv->en, e);
 	if (st == ST_OK)
 		st = kv_segs_open(&kv->segs, bodies, e);
-	return st;
+	return st == ST_OK ? settle(kv, opt, e) : st;
 }
 
 static void kv_free(struct kv *kv)
@@ -122,6 +123,7 @@ static void kv_free(struct kv *kv)
 	mem_free(kv->batch.slots);
 	mem_free(kv->batch.rows);
 	buf_done(&kv->batch.row);
+	kv_log_done(&kv->log);
 	mem_free(kv->blobs.rows);
 	EVP_MD_free(kv->sha256);
 	pthread_mutex_destroy(&kv->mu);
@@ -143,6 +145,8 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 	kv->reserve_last = opt->reserve_last_bytes ? opt->reserve_last_bytes
 						   : opt->reserve_bytes / 8;
 	kv->batch_bytes = KV_BATCH_BYTES;
+	kv->read_only = opt->read_only;
+	kv_log_init(&kv->log);
 	kv_queue_init(&kv->queue);
 	pthread_mutex_init(&kv->mu, NULL);
 	pthread_mutex_init(&kv->commit_mu, NULL);
@@ -165,6 +169,7 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 		st = err_set(e, ERR_IO, "SHA-256 is not available");
 	} else if (opt->engine == KV_MEMORY) {
 		kv->en = kv_memory_new();
+		random_bytes(&kv->log.key, sizeof(kv->log.key));
 		st = kv_segs_open(&kv->segs, NULL, e);
 	} else {
 		st = open_files(kv, opt, e);
@@ -204,6 +209,10 @@ void kv_close(struct kv *kv)
 	} else {
 		kv_commit_run(kv, true);
 	}
+	/* Nothing is left to replay. When that fails, there is: the log has it. */
+	struct err e;
+	if (!kv->engine_shut && kv->en->ops->flush(kv->en, &e) != ST_OK)
+		kv->engine_shut = true;
 	kv_free(kv);
 }
 
@@ -222,5 +231,8 @@ void kv_stat(struct kv *kv, struct kv_stat *out)
 		.rows_put = s->rows_put,
 		.disk_free = kv->disk_free,
 		.stopped = kv->stopped,
+		.format_was = kv->format_was,
+		.replayed = kv->replayed,
+		.lost = kv->lost,
 	};
 }

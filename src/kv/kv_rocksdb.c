@@ -1,12 +1,17 @@
 /* kv_rocksdb.c — the embedded engine. Every call of RocksDB's C API in the program is in this file.
  *
- * One database, one column family, its own write-ahead log, every batch synced. Writes come from the committer
- * alone, so everything that serves concurrent writers is off. When its write path latches for want of disk space
- * (the C API has no Resume), reads go on from the open handle and the next batch reopens it in place; `use` keeps
- * readers out of that moment. */
+ * One database, one column family, no write-ahead log: what the memtables held at a crash comes back from ours
+ * (kv_replay.c), because a flush carries the row of its place along. Writes come from the committer alone, so
+ * everything that serves concurrent writers is off. When its write path latches for want of disk space (the C API has
+ * no Resume), reads go on from the open handle, and it is opened again in place; `use` keeps readers out of that
+ * moment. */
 #include "base/alloc.h"
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/io.h"
+#include "base/limits.h"
 #include "kv/kv_engine.h"
+#include "kv/kv_log.h"
 #include <pthread.h>
 #include <rocksdb/c.h>
 
@@ -18,11 +23,13 @@ struct rocks {
 	char *dir;
 	rocksdb_options_t *opt;
 	rocksdb_readoptions_t *read;
-	rocksdb_writeoptions_t *write;
+	rocksdb_writeoptions_t *write, *probe;
+	rocksdb_flushoptions_t *flush;
 	rocksdb_cache_t *cache;
-	rocksdb_writebatch_t *batch;
+	rocksdb_writebatch_t *batch, *nothing;
 	size_t batch_bytes;
-	bool latched; /* committer only */
+	uint64_t faults; /* background errors it had when it was opened */
+	bool read_only;
 };
 
 struct kv_iter {
@@ -57,6 +64,12 @@ static enum status fail(struct err *e, char *text, const char *what)
 	return code == ERR_DISK_FULL ? ST_FULL : ST_IO;
 }
 
+static enum status closed(struct err *e)
+{
+	return err_set(e, ERR_DISK_FULL,
+		       "the metadata is closed until there is disk space");
+}
+
 static enum status get(struct kv_engine *en, slice key, struct arena *a, slice *out,
 		       struct err *e)
 {
@@ -67,8 +80,7 @@ static enum status get(struct kv_engine *en, slice key, struct arena *a, slice *
 	pthread_rwlock_rdlock(&r->use);
 	if (!r->db) {
 		pthread_rwlock_unlock(&r->use);
-		return err_set(e, ERR_DISK_FULL,
-			       "the metadata is closed until there is disk space");
+		return closed(e);
 	}
 	rocksdb_pinnableslice_t *v =
 		rocksdb_get_pinned(r->db, r->read, key.p, key.n, &text);
@@ -114,21 +126,26 @@ static struct kv_iter *iter_new(struct kv_engine *en, const struct kv_range *ran
 	return it;
 }
 
-static bool iter_row(struct kv_iter *it, slice *out_key, slice *out_value)
-{
-	if (!it->it || !rocksdb_iter_valid(it->it))
-		return false;
-	out_key->p = rocksdb_iter_key(it->it, &out_key->n);
-	out_value->p = rocksdb_iter_value(it->it, &out_value->n);
-	return true;
-}
-
 static void iter_next(struct kv_iter *it)
 {
 	if (it->reverse)
 		rocksdb_iter_prev(it->it);
 	else
 		rocksdb_iter_next(it->it);
+}
+
+/* The log's place is nobody's row. */
+static bool iter_row(struct kv_iter *it, slice *out_key, slice *out_value)
+{
+	while (it->it && rocksdb_iter_valid(it->it)) {
+		out_key->p = rocksdb_iter_key(it->it, &out_key->n);
+		if (!slice_eq(*out_key, SL(KV_KEY_PLACE))) {
+			out_value->p = rocksdb_iter_value(it->it, &out_value->n);
+			return true;
+		}
+		iter_next(it);
+	}
+	return false;
 }
 
 static enum status iter_free(struct kv_iter *it, struct err *e)
@@ -143,8 +160,7 @@ static enum status iter_free(struct kv_iter *it, struct err *e)
 		rocksdb_iter_destroy(it->it);
 		rocksdb_readoptions_destroy(it->read);
 	} else {
-		st = err_set(e, ERR_DISK_FULL,
-			     "the metadata is closed until there is disk space");
+		st = closed(e);
 	}
 	pthread_rwlock_unlock(&it->r->use);
 	mem_free(it);
@@ -194,13 +210,41 @@ static enum status has_room(struct rocks *r, struct err *e)
 	return ST_OK;
 }
 
-static enum status reopen(struct rocks *r, struct err *e)
+static uint64_t faults_of(struct rocks *r)
+{
+	uint64_t n = 0;
+
+	rocksdb_property_int(r->db, "rocksdb.background-errors", &n);
+	return n;
+}
+
+/* Row of key, read by whoever holds `use` for writing. */
+static enum status row_of(struct rocks *r, slice key, struct buf *out, struct err *e)
 {
 	char *text = NULL;
+	size_t n;
+	char *v = rocksdb_get(r->db, r->read, key.p, key.n, &n, &text);
+
+	if (text)
+		return fail(e, text, "read of a row");
+	if (v)
+		buf_add(out, slice_make(v, n));
+	rocksdb_free(v);
+	return ST_OK;
+}
+
+static enum status reopen(struct kv_engine *en, slice key,
+			  enum status (*replay)(void *ctx, slice row, struct err *e),
+			  void *ctx, struct err *e)
+{
+	struct rocks *r = (struct rocks *)en;
+	char *text = NULL;
+	AUTO_BUF row = { 0 };
 	enum status st = has_room(r, e);
 
 	if (st != ST_OK)
 		return st;
+	buf_init(&row, LIMIT_VALUE);
 	pthread_rwlock_wrlock(&r->use);
 	if (r->db)
 		rocksdb_close(r->db);
@@ -208,9 +252,47 @@ static enum status reopen(struct rocks *r, struct err *e)
 	if (text) {
 		r->db = NULL;
 		st = fail(e, text, "reopening the metadata");
+	} else {
+		r->faults = faults_of(r);
+		st = row_of(r, key, &row, e);
+		if (st == ST_OK)
+			st = replay(ctx, buf_slice(&row), e);
+		/* Half of it must not be read. */
+		if (st != ST_OK) {
+			rocksdb_close(r->db);
+			r->db = NULL;
+		}
 	}
 	pthread_rwlock_unlock(&r->use);
-	r->latched = st != ST_OK;
+	return st;
+}
+
+/* Nothing is written, by the path that a batch takes. A stall while the engine works is waited for; while it cannot
+ * write its tables it would be for ever. */
+static enum status ready(struct kv_engine *en, struct err *e)
+{
+	struct rocks *r = (struct rocks *)en;
+	char *text = NULL;
+
+	/* of this thread: nobody reads the counts */
+	rocksdb_set_perf_level(rocksdb_disable);
+	/* The committer alone changes db, so it reads it without the lock. */
+	rocksdb_write(r->db, r->probe, r->nothing, &text);
+	if (text && strncmp(text, "Result incomplete", 17) == 0 &&
+	    faults_of(r) == r->faults) {
+		rocksdb_free(text);
+		text = NULL;
+		rocksdb_write(r->db, r->write, r->nothing, &text);
+	}
+	if (!text)
+		return ST_OK;
+	if (strncmp(text, "Result incomplete", 17) == 0) {
+		rocksdb_free(text);
+		return err_set(e, ERR_DISK_FULL, "the metadata waits for disk space");
+	}
+	enum status st = fail(e, text, "write of rows");
+	if (st != ST_FULL)
+		e->code = ERR_STOPPED;
 	return st;
 }
 
@@ -219,50 +301,25 @@ static enum status batch_write(struct kv_engine *en, struct err *e)
 	struct rocks *r = (struct rocks *)en;
 	char *text = NULL;
 
-	if (r->latched && reopen(r, e) != ST_OK) {
-		batch_drop(en);
-		if (e->code != ERR_DISK_FULL)
-			e->code = ERR_STOPPED;
-		return err_status(e->code);
-	}
-	rocksdb_set_perf_level(
-		rocksdb_disable); /* of this thread: nobody reads the counts */
-	/* The committer alone changes db, so it reads it without the lock. */
 	rocksdb_write(r->db, r->write, r->batch, &text);
 	batch_drop(en);
-	if (!text)
-		return ST_OK;
-	enum status st = fail(e, text, "write of rows");
-	/* A full disk leaves at most a torn record, which recovery drops. After anything else (a failed sync most
-	 * of all) the batch may be on the disk or not. */
-	if (st == ST_FULL)
-		r->latched = true;
-	else
-		e->code = ERR_STOPPED;
-	return st;
-}
-
-static enum status closed(struct err *e)
-{
-	return err_set(e, ERR_DISK_FULL,
-		       "the metadata is closed until there is disk space");
+	return text ? fail(e, text, "write of rows") : ST_OK;
 }
 
 static enum status flush(struct kv_engine *en, struct err *e)
 {
 	struct rocks *r = (struct rocks *)en;
-	rocksdb_flushoptions_t *o = rocksdb_flushoptions_create();
 	char *text = NULL;
 	enum status st = ST_OK;
 
-	rocksdb_flushoptions_set_wait(o, 1);
+	if (r->read_only)
+		return ST_OK;
 	pthread_rwlock_rdlock(&r->use);
 	if (r->db)
-		rocksdb_flush(r->db, o, &text);
+		rocksdb_flush(r->db, r->flush, &text);
 	else
 		st = closed(e);
 	pthread_rwlock_unlock(&r->use);
-	rocksdb_flushoptions_destroy(o);
 	return text ? fail(e, text, "writing out rows") : st;
 }
 
@@ -294,7 +351,10 @@ static void rocks_close(struct kv_engine *en)
 	if (r->db)
 		rocksdb_close(r->db);
 	rocksdb_writebatch_destroy(r->batch);
+	rocksdb_writebatch_destroy(r->nothing);
 	rocksdb_writeoptions_destroy(r->write);
+	rocksdb_writeoptions_destroy(r->probe);
+	rocksdb_flushoptions_destroy(r->flush);
 	rocksdb_readoptions_destroy(r->read);
 	rocksdb_options_destroy(r->opt);
 	rocksdb_cache_destroy(r->cache);
@@ -311,10 +371,12 @@ static const struct kv_engine_ops rocks_ops = {
 	.iter_free = iter_free,
 	.batch_put = batch_put,
 	.batch_del = batch_del,
+	.ready = ready,
 	.batch_write = batch_write,
 	.batch_drop = batch_drop,
 	.flush = flush,
 	.checkpoint = checkpoint,
+	.reopen = reopen,
 	.close = rocks_close,
 };
 
@@ -322,7 +384,6 @@ static void tune(struct rocks *r, size_t cache_bytes)
 {
 	rocksdb_options_t *o = r->opt = rocksdb_options_create();
 
-	rocksdb_options_set_create_if_missing(o, 1);
 	rocksdb_options_set_max_background_jobs(o, 2);
 	rocksdb_options_set_max_open_files(o, 512);
 	/* Compaction reads tables from end to end: not block by block. */
@@ -340,7 +401,7 @@ static void tune(struct rocks *r, size_t cache_bytes)
 	rocksdb_options_set_level_compaction_dynamic_level_bytes(o, 1);
 	rocksdb_options_set_compression(o, rocksdb_lz4_compression);
 	rocksdb_options_set_min_level_to_compress(o, 1);
-	/* A torn record at the end of the log is the batch nobody was told about; damage before it is damage. */
+	/* Of a store of format 1: a torn record at the end of its log is the batch nobody was told about. */
 	rocksdb_options_set_wal_recovery_mode(o, rocksdb_point_in_time_recovery);
 	rocksdb_options_set_recycle_log_file_num(o, 0);
 	rocksdb_options_set_bytes_per_sync(o, 1u << 20);
@@ -370,8 +431,23 @@ static void tune(struct rocks *r, size_t cache_bytes)
 	rocksdb_block_based_options_destroy(t);
 }
 
-enum status kv_rocksdb_open(const char *dir, size_t cache_bytes, struct kv_engine **out,
-			    struct err *e)
+static void make_options(struct rocks *r)
+{
+	r->read = rocksdb_readoptions_create();
+	rocksdb_readoptions_set_ignore_range_deletions(r->read, 1);
+	r->write = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_disable_WAL(r->write, 1);
+	r->probe = rocksdb_writeoptions_create();
+	rocksdb_writeoptions_disable_WAL(r->probe, 1);
+	rocksdb_writeoptions_set_no_slowdown(r->probe, 1);
+	r->flush = rocksdb_flushoptions_create();
+	rocksdb_flushoptions_set_wait(r->flush, 1);
+	r->batch = rocksdb_writebatch_create();
+	r->nothing = rocksdb_writebatch_create();
+}
+
+enum status kv_rocksdb_open(const char *dir, enum kv_rocksdb_how how, size_t cache_bytes,
+			    struct kv_engine **out, struct err *e)
 {
 	struct rocks *r = mem_new(sizeof(*r));
 	char *text = NULL;
@@ -381,13 +457,12 @@ enum status kv_rocksdb_open(const char *dir, size_t cache_bytes, struct kv_engin
 	pthread_rwlock_init(&r->use, NULL);
 	r->dir = mem_new(n);
 	memcpy(r->dir, dir, n);
+	r->read_only = how == KV_ROCKSDB_READ;
 	tune(r, cache_bytes);
-	r->read = rocksdb_readoptions_create();
-	rocksdb_readoptions_set_ignore_range_deletions(r->read, 1);
-	r->write = rocksdb_writeoptions_create();
-	rocksdb_writeoptions_set_sync(r->write, 1);
-	r->batch = rocksdb_writebatch_create();
-	r->db = rocksdb_open(r->opt, dir, &text);
+	make_options(r);
+	rocksdb_options_set_create_if_missing(r->opt, how == KV_ROCKSDB_MAKE);
+	r->db = r->read_only ? rocksdb_open_for_read_only(r->opt, dir, 0, &text)
+			     : rocksdb_open(r->opt, dir, &text);
 	if (text) {
 		r->db = NULL;
 		rocks_close(&r->en);
@@ -398,6 +473,8 @@ enum status kv_rocksdb_open(const char *dir, size_t cache_bytes, struct kv_engin
 		}
 		return fail(e, text, "opening the metadata");
 	}
+	rocksdb_options_set_create_if_missing(r->opt, 0);
+	r->faults = faults_of(r);
 	*out = &r->en;
 	return ST_OK;
 }

@@ -57,7 +57,7 @@ static struct kv_seg *find_open(struct kv *kv, uint32_t no)
 
 static bool is_active(struct kv *kv, const struct kv_seg *g)
 {
-	return g->refs > 0 || g == kv->segs.log || g == kv->segs.bulk || g == kv->gc.cold;
+	return g->refs > 0 || g == kv->log.seg || g == kv->segs.bulk || g == kv->gc.cold;
 }
 
 static enum status fill_in(struct kv *kv, struct kv_seg_info *x, struct err *e)
@@ -68,8 +68,8 @@ static enum status fill_in(struct kv *kv, struct kv_seg_info *x, struct err *e)
 	enum status st;
 
 	x->active = g && is_active(kv, g);
-	if (g && g == kv->segs.log) {
-		x->bytes = kv->segs.log_end;
+	if (g && g == kv->log.seg) {
+		x->bytes = kv->log.shown_end;
 		return ST_OK;
 	}
 	if (!kv->segs.dir)

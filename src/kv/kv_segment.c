@@ -1,19 +1,17 @@
-/* kv_segment.c — the body log: files of about 256 MiB that only grow, each a sequence of records.
+/* kv_segment.c — segments: the files that bodies are in, and the log is made of (kv_log.h).
  *
  * Record: header of 32 bytes, little-endian, then the stored bytes of one chunk:
  *
  *	0 magic "FSR1"   4 crc32c of bytes 8–31   8 crc32c of the stored bytes   12 stored length
  *	16 raw length    20 flags (1: lz4)        24 number of the chunk          28 zero
  *
- * The rows are the truth about what is in a segment ('B' and 'b' rows carry positions), so opening never reads
- * one: bytes that no row names are the torn tail of a crash, and nothing looks at them. A store that is opened
- * again begins a fresh segment with its first body; numbers are never used twice. Two segments are written at a time: the
- * log, by the committer alone, and the bulk segment, where large uploads write their chunks at places reserved
- * under segs.mu and which the committer syncs before it writes their rows. */
+ * Two segments are written at a time. Small bodies are part of the log, which the committer alone writes. Large uploads
+ * write their chunks to the bulk segment, at places reserved under segs.mu; the committer syncs it before the log names
+ * them. A store that is opened again begins a fresh bulk segment; in an old one, bytes that no row names are dead. Both
+ * kinds have one row of numbers, and none is used twice. */
 #include "kv/kv_internal.h"
 #include "base/alloc.h"
 #include "base/io.h"
-#include <dirent.h>
 #include <endian.h>
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -58,30 +56,45 @@ bool kv_rec_read(const unsigned char src[KV_REC_HEADER], struct kv_rec *out)
 	return true;
 }
 
-static void seg_path(const struct kv_segs *s, uint32_t no, char dst[4096])
+void kv_seg_path(const struct kv_segs *s, uint32_t no, char dst[4096])
 {
 	snprintf(dst, 4096, "%s/%08x.seg", s->dir, no);
 }
 
-/* Highest number of a file there is; names of other shapes are not ours and left alone. */
-static enum status highest_number(const char *dir, uint32_t *out, struct err *e)
-{
-	DIR *d = opendir(dir);
-	uint32_t max = 0;
+struct numbers {
+	uint32_t *no;
+	size_t n;
+};
 
-	if (!d)
-		return err_set(e, ERR_IO, "cannot list %s", dir);
-	for (struct dirent *de; (de = readdir(d));) {
-		slice name = slice_str(de->d_name);
-		char *end;
-		if (name.n != 12 || !slice_ends(name, SL(".seg")))
-			continue;
-		unsigned long no = strtoul(de->d_name, &end, 16);
-		if (end == de->d_name + 8 && no > max)
-			max = (uint32_t)no;
+/* Names of other shapes are not ours and left alone. */
+static bool take_number(void *ctx, const char *name)
+{
+	struct numbers *l = ctx;
+	slice s = slice_str(name);
+	char *end;
+
+	if (s.n != 12 || !slice_ends(s, SL(".seg")))
+		return true;
+	unsigned long no = strtoul(name, &end, 16);
+	if (end != name + 8 || no == 0)
+		return true;
+	l->no = mem_grow(l->no, l->n + 1, sizeof(*l->no));
+	l->no[l->n++] = (uint32_t)no;
+	return true;
+}
+
+enum status kv_seg_numbers(const struct kv_segs *s, uint32_t **out, size_t *out_n,
+			   struct err *e)
+{
+	struct numbers l = { 0 };
+	enum status st = io_list_dir(s->dir, take_number, &l, e);
+
+	if (st != ST_OK) {
+		mem_free(l.no);
+		return st;
 	}
-	closedir(d);
-	*out = max;
+	*out = l.no;
+	*out_n = l.n;
 	return ST_OK;
 }
 
@@ -91,12 +104,18 @@ enum status kv_segs_open(struct kv_segs *s, const char *dir, struct err *e)
 
 	memset(s, 0, sizeof(*s));
 	if (dir) {
-		enum status st = highest_number(dir, &max, e);
-		if (st != ST_OK)
-			return st;
-		size_t n = strlen(dir) + 1;
+		size_t n = strlen(dir) + 1, count;
+		uint32_t *no;
 		s->dir = mem_new(n);
 		memcpy(s->dir, dir, n);
+		enum status st = kv_seg_numbers(s, &no, &count, e);
+		if (st != ST_OK) {
+			mem_free(s->dir);
+			return st;
+		}
+		for (size_t i = 0; i < count; i++)
+			max = no[i] > max ? no[i] : max;
+		mem_free(no);
 	}
 	pthread_mutex_init(&s->mu, NULL);
 	s->next_no = max + 1;
@@ -175,7 +194,7 @@ static enum status seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e
 	int fd;
 
 	if (s->dir) {
-		seg_path(s, s->next_no, path);
+		kv_seg_path(s, s->next_no, path);
 		enum status st = io_open(path, O_RDWR | O_CREAT | O_EXCL, 0600, &fd, e);
 		if (st == ST_OK && (st = io_sync_dir(s->dir, e)) != ST_OK) {
 			close(fd);
@@ -214,7 +233,7 @@ enum status kv_seg_get(struct kv_segs *s, uint32_t no, struct kv_seg **out, stru
 	} else {
 		char path[4096];
 		int fd;
-		seg_path(s, no, path);
+		kv_seg_path(s, no, path);
 		st = io_open(path, O_RDONLY, 0, &fd, e);
 		if (st == ST_OK) {
 			g = mem_new(sizeof(*g));
@@ -257,23 +276,41 @@ enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out,
 	return st;
 }
 
-enum status kv_seg_log(struct kv_segs *s, size_t n, struct err *e)
+/* One that was opened to be read, and is idle, goes. */
+static void drop_idle(struct kv_segs *s, uint32_t no)
 {
-	enum status st = ST_OK;
-
-	if (s->log && s->log_end + n <= s->max_bytes)
-		return ST_OK;
-	pthread_mutex_lock(&s->mu);
-	struct kv_seg *fresh;
-	st = seg_new(s, &fresh, e);
-	if (st == ST_OK) {
-		if (s->log)
-			seg_put(s, s->log);
-		s->log = fresh;
-		s->log_end = 0;
+	for (struct kv_seg **at = &s->list; *at; at = &(*at)->next) {
+		struct kv_seg *g = *at;
+		if (g->no != no || g->refs)
+			continue;
+		*at = g->next;
+		s->n_idle--;
+		close(g->fd);
+		mem_free(g);
+		return;
 	}
+}
+
+enum status kv_seg_reopen(struct kv_segs *s, uint32_t no, struct kv_seg **out,
+			  struct err *e)
+{
+	char path[4096];
+	int fd;
+
+	kv_seg_path(s, no, path);
+	enum status st = io_open(path, O_RDWR, 0, &fd, e);
+	if (st != ST_OK)
+		return st;
+	struct kv_seg *g = mem_new(sizeof(*g));
+	g->no = no;
+	g->fd = fd;
+	g->refs = 1;
+	pthread_mutex_lock(&s->mu);
+	drop_idle(s, no);
+	seg_add(s, g);
 	pthread_mutex_unlock(&s->mu);
-	return st;
+	*out = g;
+	return ST_OK;
 }
 
 enum status kv_seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e)

@@ -266,6 +266,17 @@ void kv_extents_put(struct buf *b, uint64_t size, const struct kv_extent *x, siz
 	}
 }
 
+uint32_t kv_upload_crc(const struct kv_upload *u, uint32_t crc)
+{
+	if (u->mem.n == 0)
+		return crc;
+	for (size_t i = 0; i < u->n_ext; i++)
+		if (u->ext[i].seg == 0)
+			crc = crc32c(crc,
+				     slice_make(u->mem.p + u->ext[i].off, KV_REC_HEADER));
+	return crc;
+}
+
 void kv_extents_write(struct buf *b, const struct kv_upload *u, uint32_t seg,
 		      uint64_t base)
 {

@@ -206,9 +206,14 @@ static void damage_is_detected_and_confined(void **state)
 			fill(p, sizeof(p), random, i);
 			store(kv, p, sizeof(p), 100, &id[i]);
 		}
-		int fd = kv->segs.log->fd;
-		uint64_t end = kv->segs.log_end / 2; /* of the first record */
-		for (uint64_t at = 0; at < end; at++) {
+		int fd = kv->log.seg->fd;
+		struct kv_log_reader r; /* the first batch: one body, one chunk */
+		kv_log_reader_init(&r, &kv->log.key, fd, kv->log.seg->no, 0, kv->log.at.end);
+		assert_int_equal(kv_log_next(&r, &e), ST_OK);
+		uint64_t from = r.off + KV_LOG_HEADER, end = from + r.head.bodies;
+		kv_log_reader_done(&r);
+		assert_true(end - from > KV_REC_HEADER);
+		for (uint64_t at = from; at < end; at++) {
 			assert_int_equal(io_pread(fd, &c, 1, at, &e), ST_OK);
 			c ^= 0x40;
 			assert_int_equal(io_pwrite(fd, slice_make(&c, 1), at, &e), ST_OK);
@@ -231,8 +236,9 @@ static void a_missing_segment_is_damage_of_its_bodies_alone(void **state)
 	struct blob_id id[2];
 	struct err e;
 	temp_dir(dir);
-	for (uint32_t i = 0; i < 2; i++) { /* each opening begins a segment */
+	for (uint32_t i = 0; i < 2; i++) {
 		struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir);
+		kv->log.max_bytes = 1; /* each batch begins a segment */
 		fill(p, sizeof(p), true, i);
 		store(kv, p, sizeof(p), 500, &id[i]);
 		kv_close(kv);
@@ -311,7 +317,8 @@ static void crowd_uploads(enum kv_engine_kind engine)
 	char dir[64];
 	temp_dir(dir);
 	c->kv = open_kv(engine, KV_COMMIT_THREAD, dir);
-	c->kv->segs.max_bytes = 100000; /* more segments than descriptors are kept */
+	/* more segments than descriptors are kept */
+	c->kv->segs.max_bytes = c->kv->log.max_bytes = 100000;
 	for (uint32_t i = 0; i < THREADS; i++) {
 		who[i] = (struct one){ c, i };
 		assert_int_equal(pthread_create(&th[i], NULL, upload_and_read, &who[i]),

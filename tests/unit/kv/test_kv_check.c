@@ -56,7 +56,7 @@ static void reopen(struct world *w)
 {
 	kv_close(w->kv);
 	w->kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, w->dir);
-	w->kv->segs.max_bytes = 1u << 20;
+	w->kv->segs.max_bytes = w->kv->log.max_bytes = 1u << 20;
 }
 
 static int setup(void **state)
@@ -64,7 +64,7 @@ static int setup(void **state)
 	struct world *w = mem_new(sizeof(*w));
 	temp_dir(w->dir);
 	w->kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, w->dir);
-	w->kv->segs.max_bytes = 1u << 20;
+	w->kv->segs.max_bytes = w->kv->log.max_bytes = 1u << 20;
 	for (unsigned i = 0; i < N; i++)
 		deliver(w->kv, i, 1, i, &w->id[i]);
 	*state = w;

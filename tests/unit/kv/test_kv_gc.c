@@ -117,7 +117,7 @@ struct many {
 
 static void fill_store(struct many *m)
 {
-	m->kv->segs.max_bytes = 2u << 20;
+	m->kv->segs.max_bytes = m->kv->log.max_bytes = 2u << 20;
 	for (unsigned i = 0; i < MANY; i++)
 		deliver(m->kv, i, 1, i, &m->id[i]);
 }
@@ -243,7 +243,7 @@ static void a_segment_somebody_reads_stays(void **state)
 	struct kv_seg *seg;
 	struct err e;
 	deliver(kv, 1, 1, 1, &a);
-	uint32_t no = kv->segs.log->no;
+	uint32_t no = kv->log.seg->no;
 	assert_int_equal(kv_seg_get(&kv->segs, no, &seg, &e), ST_OK);
 	expunge(kv, &a, 1, 1);
 	struct kv_collected c = collect(kv);
@@ -252,7 +252,7 @@ static void a_segment_somebody_reads_stays(void **state)
 	char magic[4];
 	assert_int_equal(io_pread(seg->fd, magic, 4, 0, &e), ST_OK);
 	kv_seg_put(&kv->segs, seg);
-	assert_int_equal(collect(kv).segments_freed, 1);
+	assert_true(collect(kv).segments_freed >= 1); /* others held rows alone */
 	assert_int_equal(kv_seg_get(&kv->segs, no, &seg, &e), ST_NOT_FOUND);
 	kv_close(kv);
 	remove_tree(dir);

@@ -216,7 +216,7 @@ static void step_reopen(struct model *m)
 	kv_close(m->kv); /* writes what is queued */
 	settle(m);
 	m->kv = open_kv(m->engine, KV_COMMIT_MANUAL, m->dir);
-	m->kv->segs.max_bytes = 400u << 10;
+	m->kv->segs.max_bytes = m->kv->log.max_bytes = 400u << 10;
 	check_live(m, m->kv, &m->durable);
 }
 
@@ -256,7 +256,7 @@ static void run_model(struct model *m, enum kv_engine_kind engine, uint32_t seed
 	m->seed = seed;
 	temp_dir(m->dir);
 	m->kv = open_kv(engine, KV_COMMIT_MANUAL, m->dir);
-	m->kv->segs.max_bytes = 400u << 10;
+	m->kv->segs.max_bytes = m->kv->log.max_bytes = 400u << 10;
 	for (int i = 0; i < steps; i++)
 		step(m);
 	kv_pump(m->kv);
@@ -283,7 +283,8 @@ static void run_model(struct model *m, enum kv_engine_kind engine, uint32_t seed
 	size_t n;
 	struct err e;
 	assert_int_equal(kv_segs_list(m->kv, &segs, &n, &e), ST_OK);
-	assert_int_equal(n, 0);
+	assert_true(n <= 1); /* the log's own, which says so */
+	assert_true(n == 0 || segs[0].no == m->kv->log.at.segment);
 	mem_free(segs);
 	kv_close(m->kv);
 	remove_tree(m->dir);
@@ -391,7 +392,7 @@ static void everybody_at_once(void **state)
 	struct err e;
 	temp_dir(dir);
 	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir);
-	kv->segs.max_bytes = 1u << 20;
+	kv->segs.max_bytes = kv->log.max_bytes = 1u << 20;
 	for (uint32_t i = 0; i <= USERS; i++)
 		u[i] = (struct user){ kv, i + 1, i * 77, &stop, 0 };
 	for (unsigned i = 0; i < 4; i++)
@@ -425,7 +426,9 @@ static void everybody_at_once(void **state)
 	struct kv_seg_info *segs;
 	size_t n;
 	assert_int_equal(kv_segs_list(kv, &segs, &n, &e), ST_OK);
-	assert_int_equal(n, 0);
+	/* The log's own, which says so; it may have come to another while it did. */
+	assert_true(n <= 2);
+	assert_true(n == 0 || segs[n - 1].no == kv->log.at.segment);
 	mem_free(segs);
 	kv_close(kv);
 	remove_tree(dir);

@@ -299,6 +299,23 @@ static void a_closed_store_is_there_when_opened_again(void **state)
 	assert_string_equal(list(v->kv, NULL, &v->a, "", "", true, 0), "b=2 a=1");
 }
 
+/* Opening it fails with this sentence, and FORMAT is what it was. */
+static void refused(const struct kv_options *o, const char *path, slice text,
+		    const char *says)
+{
+	struct kv *kv;
+	struct err e;
+	AUTO_BUF b = { 0 };
+	buf_init(&b, 300);
+	assert_int_equal(io_write_file(path, text, 0600, &e), ST_OK);
+	assert_int_equal(kv_open(o, &kv, &e), ST_INVALID);
+	assert_int_equal(e.code, ERR_CANNOT);
+	if (!strstr(e.text, says))
+		fail_msg("\"%s\" does not say \"%s\"", e.text, says);
+	assert_int_equal(io_read_file(path, 300, &b, &e), ST_OK);
+	assert_true(slice_eq(buf_slice(&b), text));
+}
+
 static void foreign_directories_are_left_alone(void **state)
 {
 	struct env *v = *state;
@@ -307,29 +324,34 @@ static void foreign_directories_are_left_alone(void **state)
 				.dir = v->dir };
 	struct kv *kv;
 	struct err e;
-	char path[128];
+	char path[128], meta[128], away[128];
+	AUTO_BUF good = { 0 };
 	assert_int_equal(kv_open(&o, &kv, &e), ST_DENIED);
 	assert_int_equal(e.code, ERR_BUSY);
 	assert_non_null(strstr(e.text, "another facteur"));
 	kv_close(v->kv);
 	snprintf(path, sizeof(path), "%s/FORMAT", v->dir);
-	const char *texts[] = { "facteur store 2\n", "something else\n", "",
-				"facteur store 1\n" };
-	for (int i = 0; i < 4; i++) {
-		assert_int_equal(io_write_file(path, slice_str(texts[i]), 0600, &e),
-				 ST_OK);
-		enum status st = kv_open(&o, &kv, &e);
-		assert_int_equal(st, i < 3 ? ST_INVALID : ST_OK);
-		if (i == 0)
-			assert_non_null(strstr(e.text, "another version"));
-		AUTO_BUF b = { 0 };
-		buf_init(&b, 100);
-		assert_int_equal(io_read_file(path, 100, &b, &e), ST_OK);
-		assert_true(slice_eq(buf_slice(&b), slice_str(texts[i])));
-	}
-	kv_close(kv);
+	snprintf(meta, sizeof(meta), "%s/meta", v->dir);
+	snprintf(away, sizeof(away), "%s/away", v->dir);
+	buf_init(&good, 300);
+	assert_int_equal(io_read_file(path, 300, &good, &e), ST_OK);
+	refused(&o, path, SL("facteur store 3\nlife 00\n"), "newer Facteur");
+	refused(&o, path, SL("facteur store 99999999999\n"), "cut short");
+	refused(&o, path, SL("something else\n"), "not a store of Facteur");
+	for (size_t n = 0; n < good.n; n++) /* cut short anywhere */
+		refused(&o, path, slice_make(good.p, n),
+			n < 14 ? "not a store of Facteur" : "cut short");
+	/* Half of it is gone. */
+	assert_int_equal(rename(meta, away), 0);
+	refused(&o, path, buf_slice(&good), "meta/CURRENT is missing");
+	assert_int_equal(access(meta, F_OK), -1);
 	unlink(path);
+	assert_int_equal(kv_open(&o, &kv, &e), ST_INVALID); /* bodies, no FORMAT */
+	assert_int_equal(rename(away, meta), 0);
 	assert_int_equal(kv_open(&o, &kv, &e), ST_INVALID);
+	assert_int_equal(io_write_file(path, buf_slice(&good), 0600, &e), ST_OK);
+	assert_int_equal(kv_open(&o, &kv, &e), ST_OK);
+	kv_close(kv);
 	remove_tree(v->dir);
 	o.read_only_probe = true;
 	assert_int_equal(kv_open(&o, &kv, &e), ST_NOT_FOUND);
