@@ -2,7 +2,7 @@
 #include "base/alloc.h"
 #include "base/checked.h"
 
-#define CAP_MIN 64u
+#define CAP_MIN 256u
 
 void buf_init(struct buf *b, size_t max)
 {

@@ -78,8 +78,11 @@ enum smtp_act smtp_run_text(struct smtp_session *ss)
 	slice in = ss->unit.body, piece;
 	if (ss->txn.is_delivering)
 		return smtp_deliver(ss);
-	while (smtp_unstuff(&ss->txn.dots, &in, &piece))
-		take(ss, piece);
+	if (ss->unit.is_plain) /* nearly always */
+		take(ss, in);
+	else
+		while (smtp_unstuff(&ss->txn.dots, &in, &piece))
+			take(ss, piece);
 	if (!ss->unit.is_last)
 		return SMTP_NEXT;
 	take(ss, SL(""));

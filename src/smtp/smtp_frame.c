@@ -184,6 +184,7 @@ static enum frame frame_body(struct smtp_session *ss, slice in, size_t *used)
 		return FRAME_MORE;
 	u->kind = is_text ? SMTP_UNIT_TEXT : SMTP_UNIT_CHUNK;
 	u->is_last = r == SMTP_BODY_LAST;
+	u->is_plain = u->is_last && ss->framer.n_dots == 1;
 	u->in = u->body;
 	if (u->is_last)
 		ss->mode = SMTP_MODE_LINES;

@@ -71,6 +71,7 @@ static enum smtp_dots behind(enum smtp_dots state, char c)
 void smtp_framer_data_begin(struct smtp_framer *f)
 {
 	f->dots = DOTS_LINE_START;
+	f->n_dots = 0;
 	f->scanned = f->at = 0;
 }
 
@@ -89,6 +90,8 @@ static bool find_end(struct smtp_framer *f, slice in)
 			return true;
 		}
 		st = behind(st, in.p[i]);
+		if (st == DOTS_DOT)
+			f->n_dots++;
 	}
 	f->scanned = i;
 	f->dots = st;

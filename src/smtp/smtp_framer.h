@@ -25,6 +25,7 @@ struct smtp_framer {
 	bool is_discarding;/* a bad line was reported: everything up to its CRLF goes */
 	bool was_cr;       /* discarding: the byte before `scanned` is CR */
 	enum smtp_dots dots;
+	uint64_t n_dots;   /* lines of the text that began with ".", the end mark's too */
 	uint64_t bdat_left;/* octets of the BDAT chunk that have not been handed out */
 };
 

@@ -63,6 +63,7 @@ struct smtp_unit {
 	slice in;               /* the unit's octets */
 	slice body;             /* text, chunk, or what stands behind the BDAT line that ends the group */
 	bool has_body, is_last;
+	bool is_plain;          /* SMTP_UNIT_TEXT: no line of the whole message is dot-stuffed */
 	bool is_here;           /* runs on the loop: nothing may be read */
 	const char *bye;        /* SMTP_UNIT_BYE: the 421 line */
 	const char *why;        /* and the log's word for it */

@@ -44,7 +44,7 @@ struct intake *intake_new(struct store *s, unsigned flags, uint64_t max_size)
 	in->body = kv_upload_new(s->kv);
 	in->parser = mime_parser_new(&in->arena);
 	in->in_header = flags & INTAKE_STRIP_TRACE;
-	in->gathered = mem_new(GATHER);
+	in->gathered = mem_grow(NULL, GATHER, 1);
 	in->info.message_id = in->info.digest = slice_make("", 0);
 	return in;
 }
@@ -64,26 +64,25 @@ void intake_free(struct intake *in)
 }
 
 /* --- sink --------------------------------------------------------------------------- */
-/* One pass for both: all octets or'ed, and for each NUL the top bit of w - 1 & ~w (exact
- * for the lowest, which is all that counts). */
+enum { BLOCK = 256 }; /* fixed, so that the compiler makes vectors of it */
+
 static void look_at(struct intake *in, slice s)
 {
-	uint64_t all = 0, zero = 0, w;
+	unsigned char all = 0, nul = 0;
 	size_t i = 0;
 
-	for (; i + 8 <= s.n; i += 8) {
-		memcpy(&w, s.p + i, 8);
-		all |= w;
-		zero |= (w - 0x0101010101010101u) & ~w;
+	for (; i + BLOCK <= s.n; i += BLOCK) {
+		for (size_t k = 0; k < BLOCK; k++) {
+			all |= (unsigned char)s.p[i + k];
+			nul |= s.p[i + k] == 0;
+		}
 	}
 	for (; i < s.n; i++) {
 		all |= (unsigned char)s.p[i];
-		zero |= s.p[i] ? 0 : 0x80;
+		nul |= s.p[i] == 0;
 	}
-	if (all & 0x8080808080808080u)
-		in->info.has_8bit = true;
-	if (zero & 0x8080808080808080u)
-		in->info.had_nul = true;
+	in->info.has_8bit |= all >= 0x80;
+	in->info.had_nul |= nul != 0;
 }
 
 static void sink(struct intake *in, slice s)
@@ -205,8 +204,6 @@ static void repair_line_end(struct intake *in)
 	in->info.had_bare_cr_or_lf = true;
 	strip(in, crlf);
 }
-
-enum { BLOCK = 64 }; /* fixed, so that the compiler makes vectors of it */
 
 /* Each CR stands before a LF, and each LF behind a CR, here and at both ends. */
 static bool is_clean(slice s)
