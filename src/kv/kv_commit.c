@@ -37,7 +37,7 @@ static enum status disk_ask(struct kv *kv, struct err *e)
 
 static enum status disk_above(struct kv *kv, uint64_t reserve, struct err *e)
 {
-	if (!kv->dir || kv->disk_free >= reserve)
+	if (kv->disk_free >= reserve) /* without a directory both are 0 */
 		return ST_OK;
 	return err_set(e, ERR_DISK_FULL,
 		       "only %llu MB of disk left, %llu MB are reserved",

@@ -29,7 +29,9 @@ enum step_kind {
 	T_DISABLE,
 	T_ENABLE,
 	T_PASSWD,
-	T_FAIL
+	T_FAIL,
+	T_QUOTA,
+	T_DISK
 };
 struct peer_options {
 	slice service, addr;
@@ -96,6 +98,7 @@ void world_settle(struct world *w);		 /* until nothing is left to do */
 void world_advance(struct world *w, int64_t us); /* timers fire in order */
 bool world_deliver(struct world *w, const struct tstep *t, struct err *e);
 bool world_account(struct world *w, const struct tstep *t, struct err *e);
+bool world_disk(struct world *w, slice how);
 bool world_fail(struct world *w, slice how); /* the next commit does not reach the disk */
 struct conn *world_connect(struct world *w, const struct peer_options *o);
 

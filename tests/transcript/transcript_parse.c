@@ -254,6 +254,7 @@ static bool word_line(struct parser *p, slice line)
 		{ S("quiet"), T_QUIET, false },	   { S("window"), T_WINDOW, true },
 		{ S("deliver"), T_DELIVER, true }, { S("disable"), T_DISABLE, true },
 		{ S("enable"), T_ENABLE, true },   { S("passwd"), T_PASSWD, true },
+		{ S("quota"), T_QUOTA, true },	   { S("disk"), T_DISK, true },
 		{ S("fail"), T_FAIL, true },	   { S("+time"), T_TIME, true },
 		{ S("open"), T_OPEN, true },
 	};

@@ -280,6 +280,11 @@ static void step_do(struct run *r, const struct tstep *t, const struct tstep *ne
 		if (!world_fail(&r->w, t->text))
 			fail(r, t, "no such failure", SL(""), t->text);
 		return;
+	case T_DISK:
+		if (!world_disk(&r->w, t->text))
+			fail(r, t, "low or fine", SL(""), t->text);
+		return;
+	case T_QUOTA:
 	case T_DISABLE:
 	case T_ENABLE:
 	case T_PASSWD:

@@ -20,6 +20,18 @@ static void *make_ctx(struct world *w, bool implicit_tls)
 	return c;
 }
 
+/* facteur.conf: over-quota = retry */
+static void *make_retry_ctx(struct world *w, bool implicit_tls)
+{
+	struct smtp_ctx *c = make_ctx(w, implicit_tls);
+	struct smtp_config *config = ARENA_NEW(&w->mem, struct smtp_config);
+
+	*config = *c->config;
+	config->over_quota_retry = true;
+	c->config = config;
+	return c;
+}
+
 static void *make_pop3_ctx(struct world *w, bool implicit_tls)
 {
 	struct pop3_ctx *c = ARENA_NEW(&w->mem, struct pop3_ctx);
@@ -34,6 +46,7 @@ static void *make_pop3_ctx(struct world *w, bool implicit_tls)
 const struct transcript_service transcript_services[] = {
 	{ "smtp", &smtp_service_mx, make_ctx },
 	{ "submission", &smtp_service_submission, make_ctx },
+	{ "smtp-retry", &smtp_service_mx, make_retry_ctx },
 	{ "pop3", &pop3_service, make_pop3_ctx },
 	{ 0 },
 };

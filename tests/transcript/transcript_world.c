@@ -146,8 +146,41 @@ bool world_deliver(struct world *w, const struct tstep *t, struct err *e)
 	return ok;
 }
 
+/* ADDRESS|DOMAIN OCTETS MESSAGES [GRACE] */
+static bool world_quota(struct world *w, slice rest, struct err *e)
+{
+	slice who = slice_cut(&rest, ' ');
+	uint64_t bytes = 0, messages = 0;
+	struct store_policy p;
+
+	if (!slice_u64(slice_cut(&rest, ' '), INT64_MAX, &bytes) ||
+	    !slice_u64(slice_cut(&rest, ' '), INT64_MAX, &messages))
+		return err_set(e, ERR_SYNTAX, "expected two numbers") == ST_OK;
+	store_policy_get(w->store, &p);
+	if (rest.n > 0 && slice_u64(rest, INT64_MAX, &p.quota_grace) &&
+	    store_policy_set(w->store, &p, e) != ST_OK)
+		return false;
+	if (slice_chr(who, '@', 0) == who.n)
+		return store_quota_set_domain(w->store, who, bytes, messages, e) == ST_OK;
+	return store_quota_set(w->store, who, bytes, messages, e) == ST_OK;
+}
+
+/* The memory engine has no disk: what is asked of one is answered by these two. */
+bool world_disk(struct world *w, slice how)
+{
+	bool low = slice_eq(how, SL("low"));
+
+	w->kv->reserve = low ? 2 : 0;
+	w->kv->disk_free = low ? 1 : 0;
+	w->kv->disk_low = low;
+	return low || slice_eq(how, SL("fine"));
+}
+
 bool world_account(struct world *w, const struct tstep *t, struct err *e)
 {
+	if (t->kind == T_QUOTA)
+		return world_quota(w, t->text, e);
+
 	slice rest = t->text, address = slice_cut(&rest, ' '), verifier = SL("");
 
 	if (t->kind == T_PASSWD)
