@@ -28,6 +28,7 @@ struct admin_ctx {
 	struct store *store;
 	struct auth *auth;
 	struct worker_ctx *workers; /* NULL: no server is running; who and kick say so */
+	const char *mended;         /* check: what had to be mended to open the store, or "" */
 	const char *data;           /* the data directory: backup; set where streams are served */
 };
 

@@ -161,7 +161,16 @@ static enum status serve_check(const struct admin_ctx *ctx, const json_t *args,
 		.ctx = &r,
 	};
 	frame_conn_init(&r.conn, fd, stop);
+	bool mended = ctx->mended != NULL && ctx->mended[0] != '\0';
+	if (mended)
+		note_found(&r, &(struct store_check_finding){
+				       .fate = CHECK_LOST,
+				       .code = "store",
+				       .text = slice_str(ctx->mended),
+				       .remedy = "the check goes on with what is there" });
 	enum status st = store_check(ctx->store, &o, &result, e);
+	result.found += mended;
+	result.lost += mended;
 	if (st == ST_OK && result.stopped)
 		st = r.broken ? err_set(e, r.e.code, "%s", r.e.text)
 			      : err_set(e, ERR_BUSY,

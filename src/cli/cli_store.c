@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "kv/kv.h"
 #include "store/store.h"
+#include "store/store_check.h"
 #include <errno.h>
 #include <grp.h>
 #include <sys/socket.h>
@@ -70,8 +71,41 @@ static bool may_make(const json_t *request)
 	return noun && verb && strcmp(noun, "domain") == 0 && strcmp(verb, "add") == 0;
 }
 
-static enum status open_kv(const struct cli *c, bool make, enum cli_owner owner,
-			   struct cli_store *s, struct err *e)
+static bool is_repair(const json_t *request)
+{
+	const char *noun = json_string_value(json_object_get(request, "noun"));
+	return noun && strcmp(noun, "check") == 0 &&
+	       json_is_true(json_object_get(json_object_get(request, "options"), "repair"));
+}
+
+/* One that the engine refuses for its damage is put together again by it, and one whose log has a
+ * gap goes on behind it; both are told. */
+static enum status open_repair(struct kv_options *opt, struct cli_store *s, struct err *e)
+{
+	struct kv_stat stat;
+	opt->salvage = true;
+	enum status st = kv_open(opt, &s->kv, e);
+	if (st != ST_OK && e->code == ERR_CORRUPT) {
+		snprintf(s->mended, sizeof(s->mended),
+			 "the rows could not be opened (%.120s); what can be read of them "
+			 "was put together again",
+			 e->text);
+		st = kv_repair(opt->dir, e);
+		if (st == ST_OK)
+			st = kv_open(opt, &s->kv, e);
+	}
+	if (st != ST_OK)
+		return st;
+	kv_stat(s->kv, &stat);
+	if (stat.lost)
+		snprintf(s->mended, sizeof(s->mended),
+			 "the log had a gap; %llu batches of changes are lost",
+			 (unsigned long long)stat.lost);
+	return ST_OK;
+}
+
+static enum status open_kv(const struct cli *c, bool make, bool repair,
+			   enum cli_owner owner, struct cli_store *s, struct err *e)
 {
 	AUTO_ARENA a;
 	arena_init(&a);
@@ -88,7 +122,7 @@ static enum status open_kv(const struct cli *c, bool make, enum cli_owner owner,
 	if (st == ST_OK)
 		st = cli_data_lock(c->data, &s->lock, e);
 	if (st == ST_OK)
-		st = kv_open(&opt, &s->kv, e);
+		st = repair ? open_repair(&opt, s, e) : kv_open(&opt, &s->kv, e);
 	if (st == ST_NOT_FOUND && !make)
 		err_set(e, ERR_CANNOT,
 			"there is no mail store in %s (another one is named with --data DIR; "
@@ -102,9 +136,19 @@ enum status cli_store_open(const struct cli *c, const json_t *request,
 {
 	*out = (struct cli_store){ .lock = -1 };
 	clock_init_real(&out->clock);
-	enum status st = open_kv(c, may_make(request), owner, out, e);
+	bool repair = is_repair(request);
+	enum status st = open_kv(c, may_make(request), repair, owner, out, e);
 	if (st == ST_OK)
 		st = store_open(out->kv, &out->clock, &out->store, e);
+	if (st != ST_OK && out->kv != NULL && repair && e->code == ERR_CORRUPT) {
+		uint32_t epoch;
+		st = store_repair_format(out->kv, &out->clock, &epoch, e);
+		if (st == ST_OK)
+			st = store_open(out->kv, &out->clock, &out->store, e);
+		snprintf(out->mended, sizeof(out->mended),
+			 "the row that says what the store is was lost and made again; old "
+			 "and new mail no longer meet in a thread");
+	}
 	if (st != ST_OK) {
 		cli_store_close(out);
 		return st;

@@ -14,6 +14,7 @@ struct cli_store {
 	struct store *store;
 	struct auth *auth;
 	struct clock clock;
+	char mended[300]; /* check --repair: what had to be mended to open it; empty: nothing */
 };
 /* Becomes the owner of the directory, when root asks: the whole process for good, or this
  * thread alone (and those that it starts). ERR_BUSY: somebody else has it open. */

@@ -43,7 +43,8 @@ static void *verb_main(void *arg)
 	} else {
 		struct admin_ctx ctx = { .store = st.store,
 					 .auth = st.auth,
-					 .data = s->cli->data };
+					 .data = s->cli->data,
+					 .mended = st.mended };
 		if (send_reply(s->far, admin_stream_reply()))
 			(void)!admin_serve(&ctx, v, s->request, s->far, NULL, &e);
 		cli_store_close(&st);

@@ -49,6 +49,9 @@ struct kv_options {
  * today's (kv_stat tells). ERR_CORRUPT when the store is not complete or its log damaged before its end. ST_DENIED + ERR_BUSY when another
  * process has the store open, ST_INVALID + ERR_CANNOT when dir is somebody else's or of another version. */
 enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e) MUST_USE;
+/* facteur check --repair, when kv_open fails with ERR_CORRUPT: the engine puts together what it can read of the
+ * rows. dir is the store's; nobody has it open. What is missing then is found by the check. */
+enum status kv_repair(const char *dir, struct err *e) MUST_USE;
 void kv_close(struct kv *kv); /* finishes what is queued first */
 
 /* --- transactions ------------------------------------------------------------------------------------- */

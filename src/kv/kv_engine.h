@@ -55,3 +55,5 @@ enum kv_rocksdb_how {
 /* Recovers the engine's own log, which stores of format 1 had. */
 enum status kv_rocksdb_open(const char *dir, enum kv_rocksdb_how how, size_t cache_bytes, struct kv_engine **out,
 			    struct err *e) MUST_USE;
+/* What can be read of its tables, put together again; nobody has it open. */
+enum status kv_rocksdb_repair(const char *dir, struct err *e) MUST_USE;

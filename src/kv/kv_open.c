@@ -195,6 +195,14 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 	return ST_OK;
 }
 
+enum status kv_repair(const char *dir, struct err *e)
+{
+	char meta[PATH_ROOM];
+	enum status st = join(meta, dir, "meta", e);
+
+	return st == ST_OK ? kv_rocksdb_repair(meta, e) : st;
+}
+
 void kv_close(struct kv *kv)
 {
 	if (!kv)

@@ -478,3 +478,16 @@ enum status kv_rocksdb_open(const char *dir, enum kv_rocksdb_how how, size_t cac
 	*out = &r->en;
 	return ST_OK;
 }
+
+enum status kv_rocksdb_repair(const char *dir, struct err *e)
+{
+	struct rocks r = { .read_only = false };
+	char *text = NULL;
+
+	tune(&r, 8u << 20);
+	rocksdb_repair_db(r.opt, dir, &text);
+	rocksdb_options_destroy(r.opt);
+	if (r.cache)
+		rocksdb_cache_destroy(r.cache);
+	return text ? fail(e, text, "repairing the metadata") : ST_OK;
+}
