@@ -258,6 +258,11 @@ static enum status open_file(struct mbox_sink *s, uint32_t uidvalidity, struct e
 		return ST_INVALID;
 	}
 	s->at = s->synced = s->ledger.offset;
+	if (is_new) { /* what is begun now is ours, whenever it breaks off */
+		st = ledger_save(s, e);
+		if (st != ST_OK)
+			return st;
+	}
 	return size > s->at ? io_truncate(s->fd, s->at, e) : ST_OK;
 }
 
