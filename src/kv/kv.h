@@ -21,6 +21,7 @@
 #include "base/arena.h"
 #include "base/done.h"
 
+#define KV_FORMAT 2u /* of DIR/FORMAT; older ones are brought to it */
 struct kv;
 struct kv_txn;
 struct kv_upload;

@@ -199,7 +199,6 @@ enum status kv_replay_open(struct kv *kv, bool read_only, bool salvage, struct e
 enum status kv_replay_in_place(struct kv *kv, struct err *e) MUST_USE;
 
 /* --- FORMAT (kv_format.c) -------------------------------------------------------------------------------- */
-#define KV_FORMAT 2u
 struct kv_format {
 	unsigned number;
 	unsigned char life[16];

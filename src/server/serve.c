@@ -65,6 +65,26 @@ static enum status try_kv(struct server *s, const struct kv_options *opt, struct
 	return kv_open(opt, &s->kv, e);
 }
 
+/* What the last run or an older program left, and what became of it. */
+static void log_opened(const struct server *s)
+{
+	struct kv_stat k;
+	struct log_line l;
+
+	kv_stat(s->kv, &k);
+	if (k.format_was != 0 && k.format_was < KV_FORMAT) {
+		log_begin(&l, LOG_LEVEL_INFO, "store.upgraded");
+		log_int(&l, "from", k.format_was);
+		log_int(&l, "to", KV_FORMAT);
+		log_end(&l);
+	}
+	if (k.replayed == 0)
+		return;
+	log_begin(&l, LOG_LEVEL_INFO, "store.recovered");
+	log_int(&l, "batches", (int64_t)k.replayed);
+	log_end(&l);
+}
+
 /* A command at work on the stopped system has the store open for a moment: it is waited for. */
 static enum status open_kv(struct server *s, const struct kv_options *opt, struct err *e)
 {
@@ -75,6 +95,8 @@ static enum status open_kv(struct server *s, const struct kv_options *opt, struc
 		nanosleep(&step, NULL);
 		st = try_kv(s, opt, e);
 	}
+	if (st == ST_OK)
+		log_opened(s);
 	return st;
 }
 

@@ -8,8 +8,9 @@ import subprocess
 import sys
 
 from harness import ROOT
-from system import System, run_tests
+from system import OK, System, run_tests
 
+TODAY = "2"  # KV_FORMAT
 FORMATS = os.path.join(ROOT, "tests", "formats")
 
 
@@ -44,11 +45,58 @@ def test_every_format():
             with open(os.path.join(FORMATS, number, "listing.json"), encoding="utf-8") as f:
                 expected = json.load(f)
             passwords = {a: v["password"] for a, v in expected.items()}
-            for _ in range(2):  # the second time it is of today's format
+            for again in range(2):  # the second time it is of today's format
                 s.start()
+                told = "event=store.upgraded" in s.log() or '"store.upgraded"' in s.log()
+                assert told == (number != TODAY), s.log()
                 assert make.listing(s, passwords) == expected, number
                 assert s.stop() == 0
+                assert s.log().count("store.upgraded") == (number != TODAY), (again, s.log())
             print("   format", number, "holds", sum(len(m["messages"]) for a in expected.values() for m in a["mailboxes"].values()))
+
+
+def facts(top):
+    """Every file below top but the engine's own log of events and its lock: size, time, octets."""
+    out = {}
+    for folder, _, names in os.walk(top):
+        for name in names:
+            if not name.startswith("LOG") and name != "LOCK" and not name.endswith(".lock"):
+                path = os.path.join(folder, name)
+                with open(path, "rb") as f:
+                    out[path] = (os.stat(path).st_mtime_ns, f.read())
+    return out
+
+
+def refused(s, says):
+    """serve and an offline command say the same one sentence and leave the store as it is."""
+    store = os.path.join(s.data, "store")
+    before = facts(store)
+    for command in (("serve", "--listen", "127.0.0.1", "--base", "19000"), ("user", "list")):
+        rc, out, err = s.run(*command)
+        assert rc != OK and says in err and err.count("\n") <= 1, (command, rc, out, err)
+        assert facts(store) == before, command
+
+
+def test_refusals():
+    """A newer, a foreign and a truncated store are refused with one sentence and left untouched."""
+    with System() as s:
+        unpack(s, TODAY)
+        fmt = os.path.join(s.data, "store", "FORMAT")
+        with open(fmt, "rb") as f:
+            good = f.read()
+        for text, says in ((b"facteur store 3\n", "newer Facteur"), (b"hello\n", "not a store of Facteur"), (b"", "not a store of Facteur"),
+                           (good[:40], "is cut short")):
+            with open(fmt, "wb") as f:
+                f.write(text)
+            refused(s, says)
+        with open(fmt, "wb") as f:
+            f.write(good)
+        current = os.path.join(s.data, "store", "meta", "CURRENT")
+        os.rename(current, current + ".away")
+        refused(s, "is not complete: meta/CURRENT is missing")
+        os.rename(current + ".away", current)
+        s.start()
+        assert s.stop() == 0
 
 
 if __name__ == "__main__":
