@@ -399,7 +399,8 @@ static enum status body_of_email(struct look *l, const struct user *u, struct er
 
 	if (st != ST_OK)
 		return st == ST_NOT_FOUND ? ST_OK : st;
-	if (!row_email_read(raw, &m) || !same(&m.blob, u->blob))
+	if (!row_email_read(raw, &m) || !same(&m.blob, u->blob) ||
+	    is_lost(c, u->account, u->id))
 		return ST_OK; /* a digest: told with the email; a damaged row: with the lost */
 	check_name_email(&w, &m);
 	if (check_get(l, skey_slice(&kg), c->page.a, &row, NULL) != ST_OK ||

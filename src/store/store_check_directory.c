@@ -266,6 +266,7 @@ static enum status login_target(struct look *l, struct login *u, struct err *e)
 	struct row_login login;
 
 	if (there && address_fold(l->c->page.a, own, &other) &&
+	    !slice_eq(address_join(l->c->page.a, &other), u->text) &&
 	    directory_login(l->c->s, l->t, l->c->page.a, &other, &login, NULL) == ST_OK &&
 	    !login.is_alias && login.account == u->login.account) {
 		if (!check_fault(l, &w, CHECK_REPAIRED, "taken out",

@@ -9,6 +9,7 @@ struct email {
 	struct row_email row;
 	struct where w;
 	bool rewrite; /* row was mended: put it */
+	bool no_body;
 };
 
 struct seen_place { /* a place the email claims */
@@ -16,6 +17,7 @@ struct seen_place { /* a place the email claims */
 	enum { SEEN_NONE, SEEN_BAD, SEEN_OTHER, SEEN_OK } what;
 	struct row_message msg; /* SEEN_OK; SEEN_BAD: what could be read of it */
 	bool flags_known;
+	bool stray; /* it can be read, and names an email that does not say it is there */
 	slice raw;
 };
 
@@ -65,7 +67,13 @@ static enum status body_look(struct look *l, struct email *m, struct err *e)
 
 	if (st == ST_OK && c->opt->address.n && !c->opt->quick && !l->sure)
 		st = kv_blob_verify(c->s->kv, &m->row.blob, &why);
-	if (st == ST_NOT_FOUND || (st != ST_OK && why.code == ERR_CORRUPT)) {
+	if (st == ST_NOT_FOUND) { /* or it has another name: the references know */
+		m->no_body = true;
+		if (!l->sure)
+			check_lost_add(c, m->w.mbox, m->w.uid, m->id);
+		return ST_OK;
+	}
+	if (st != ST_OK && why.code == ERR_CORRUPT) {
 		check_bad_add(c, &m->row.blob); /* told at the end, with all who use it */
 		return ST_OK;
 	}
@@ -106,6 +114,28 @@ static enum status reference_look(struct look *l, struct email *m,
 }
 
 /* --- places ------------------------------------------------------------------------- */
+/* Does that email say that it is at this place? */
+static bool claims_place(struct look *l, uint64_t email, struct place at)
+{
+	struct skey ke = key_email(l->c->account, email), kg = key_places(l->c->account, email);
+	struct row_email r;
+	struct row_places p;
+	slice raw;
+
+	if (check_get(l, skey_slice(&ke), l->c->page.a, &raw, NULL) != ST_OK ||
+	    !row_email_read(raw, &r))
+		return false;
+	if (r.mbox == at.mbox && r.uid == at.uid)
+		return true;
+	if (check_get(l, skey_slice(&kg), l->c->page.a, &raw, NULL) != ST_OK ||
+	    !row_places_read(raw, l->c->page.a, &p))
+		return false;
+	for (size_t i = 0; i < p.n; i++)
+		if (p.at[i].mbox == at.mbox && p.at[i].uid == at.uid)
+			return true;
+	return false;
+}
+
 static enum status place_look(struct look *l, const struct email *m, struct place at,
 			      struct seen_place *out, struct err *e)
 {
@@ -114,13 +144,17 @@ static enum status place_look(struct look *l, const struct email *m, struct plac
 
 	out->at = at;
 	out->what = SEEN_NONE;
-	out->flags_known = false;
+	out->flags_known = out->stray = false;
 	if (st == ST_NOT_FOUND)
 		return ST_OK;
 	if (st != ST_OK)
 		return st;
 	if (row_message_read(out->raw, at.uid, &out->msg)) {
 		out->what = out->msg.row.email == m->id ? SEEN_OK : SEEN_OTHER;
+		if (out->what == SEEN_OTHER && !claims_place(l, out->msg.row.email, at)) {
+			out->what = SEEN_BAD;
+			out->flags_known = out->stray = true;
+		}
 		return ST_OK;
 	}
 	out->what = SEEN_BAD;
@@ -139,7 +173,7 @@ static enum status place_look(struct look *l, const struct email *m, struct plac
 struct places {
 	struct seen_place *at;
 	size_t n, ok, usable; /* usable: ok, or a row that can be made again */
-	bool has_row, bad_row, must_mend;
+	bool has_row, bad_row, must_mend, stray;
 	slice raw;
 };
 
@@ -178,6 +212,7 @@ static enum status places_read(struct look *l, const struct email *m, struct pla
 		struct seen_place *s = &p->at[i];
 
 		p->ok += s->what == SEEN_OK;
+		p->stray |= s->stray;
 		p->must_mend |= s->what != SEEN_OK || s->msg.placed != p->has_row;
 	}
 	p->must_mend |= p->bad_row || (p->has_row && !has_first && p->n > row.n);
@@ -287,7 +322,9 @@ static enum status place_mend(struct look *l, struct email *m, struct places *p,
 			 : s->what == SEEN_BAD ? "made again; its flags are lost"
 					       : "put back with another UID; its flags are lost",
 			 "the message's row in its mailbox %s",
-			 s->what == SEEN_BAD ? "cannot be read" : "is missing")) {
+			 s->stray	       ? "names another one"
+			 : s->what == SEEN_BAD ? "cannot be read"
+					       : "is missing")) {
 		if (l->sure && s->what == SEEN_BAD)
 			check_told_add(l->c, s->at.mbox, s->at.uid, 0);
 		return ST_OK;
@@ -353,7 +390,7 @@ static enum status places_look(struct look *l, struct email *m, struct seen_plac
 			*one = p.at[i];
 	if (!p.must_mend)
 		return ST_OK;
-	if (l->c->pass == CHECK_FIRST) {
+	if (l->c->pass == CHECK_FIRST && !p.stray) {
 		*out_there = p.ok > 0;
 		l->c->waiting += !l->sure;
 		return ST_OK;
@@ -567,7 +604,11 @@ static enum status email_look(struct look *l, const struct check_row *row, struc
 		m.w.mbox = s.at.mbox;
 		m.w.uid = s.at.uid;
 	}
+	if (!there || s.what != SEEN_OK)
+		m.w.mbox = m.w.uid = 0;
 	st = body_look(l, &m, e);
+	if (m.no_body)
+		return st;
 	if (st == ST_OK)
 		st = digest_look(l, &m, e);
 	if (st == ST_OK)

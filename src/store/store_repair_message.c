@@ -265,7 +265,7 @@ static enum status email_nowhere(struct look *l, struct check_place *p, slice ra
 
 	if (!there || !check_fault(l, &(struct where){ .code = "email-row", .email = p->email },
 				   CHECK_REPAIRED, "taken out",
-				   "the row of a message that no mailbox has cannot be read"))
+				   "a message that no mailbox has cannot be read"))
 		return ST_OK;
 	references_drop(l, p);
 	l->c->dropped = true;
@@ -288,8 +288,13 @@ enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	if (there && row_email_read(raw, &now))
+	bool readable = there && row_email_read(raw, &now);
+	uint64_t size;
+
+	if (readable && kv_blob_size(l->c->s->kv, &now.blob, &size, NULL) == ST_OK)
 		return ST_OK; /* mended with another of its places */
+	if (readable)
+		check_name_email(&w, &now);
 	if (!p->mbox)
 		return email_nowhere(l, p, raw, there, e);
 	st = check_get(l, skey_slice(&km), l->c->page.a, &row, e);
@@ -302,7 +307,13 @@ enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 		r.mbox = p->mbox;
 		r.uid = p->uid;
 		r.preview = slice_make("", 0);
-		r.prefix = prefix_saved(raw, r.blob_size, msg.row.size);
+		r.prefix = readable ? now.prefix
+				    : prefix_saved(raw, r.blob_size, msg.row.size);
+		if (readable) { /* only the name of its body is wrong */
+			r.reported = now.reported;
+			r.mbox = now.mbox;
+			r.uid = now.uid;
+		}
 		st = email_digest_make(l->c->s, &r, l->c->page.a, &digest, e);
 		if (st != ST_OK)
 			return st;
@@ -320,7 +331,10 @@ enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 				  "and with another UID"
 				: "a note with another UID stands for it in the mailbox: nothing "
 				  "says which body it had",
-			 "the message's own row %s", there ? "cannot be read" : "is missing"))
+			 "the message's %s",
+			 readable ? "body is not in the store"
+			 : there  ? "own row cannot be read"
+				  : "own row is missing"))
 		return ST_OK;
 	if (there)
 		st = repair_aside(l, skey_slice(&ke), raw, e);
@@ -333,7 +347,8 @@ enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 	st = repair_aside(l, skey_slice(&km), row, e);
 	if (st == ST_OK)
 		st = body ? message_again(l, p, &r, digest, &msg, e)
-			  : repair_placeholder(l, &w, NULL, &msg, p->mbox, e);
+			  : repair_placeholder(l, &w, readable ? &now : NULL, &msg, p->mbox,
+					       e);
 	if (st != ST_OK)
 		return st;
 	struct skey kg = key_places(p->account, p->email);

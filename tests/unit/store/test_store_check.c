@@ -255,13 +255,193 @@ static void every_row_that_cannot_be_read_is_told_and_mended(void **state)
 				try_damage(c, i, d, 0);
 }
 
+static uint32_t pick(uint32_t *seed, uint32_t n)
+{
+	*seed = *seed * 1664525u + 1013904223u;
+	return (*seed >> 10) % n;
+}
+
+/* What a flipped bit says may be as good as what was there: then nothing is found. Whatever is
+ * found is mended, and the second check is clean. */
+static void a_flipped_bit_anywhere_leaves_a_store_that_can_be_mended(void **state)
+{
+	struct check_bench *c = *state;
+	uint32_t seed = 7;
+
+	for (size_t i = 0; i < c->n; i++)
+		for (int k = 0; k < 3 && c->row[i].value.n && !is_format(c->row[i].key); k++)
+			try_damage(c, i, BIT, pick(&seed, 4096));
+}
+
+/* Several rows at once: nothing that was not hit is lost, and the second check is clean. */
+static void damage_of_many_rows_is_mended_in_one_run(void **state)
+{
+	struct check_bench *c = *state;
+	uint32_t seed = 11;
+
+	for (int round = 0; round < 60; round++) {
+		size_t hits = 1 + pick(&seed, 5), left;
+		AUTO_BUF what = { 0 };
+
+		buf_init(&what, 4096);
+		for (size_t k = 0; k < hits; k++) {
+			size_t i = pick(&seed, (uint32_t)c->n);
+			enum damage d = (enum damage)pick(&seed, DAMAGES);
+
+			if (is_format(c->row[i].key) || c->row[i].value.n == 0)
+				continue;
+			buf_addf(&what, " %c%c/%zu by %d", c->row[i].key.p[0],
+				 c->row[i].key.n > 5 ? c->row[i].key.p[5] : ' ', i, d);
+			cb_put(c, c->row[i].key,
+			       damaged_value(c, c->row[i].value, d, pick(&seed, 4096)));
+		}
+		cb_check(c, true);
+		bench_reopen(&c->b);
+		struct shown s = show_all(c);
+
+		left = c->r.left;
+		cb_check(c, false);
+		if (c->r.found || left || s.n + hits < WANTED_N)
+			cb_print(c);
+		if (c->r.found || left || s.n + hits < WANTED_N)
+			fail_msg("round %d,%.*s: %zu left, %zu found again, %zu messages", round,
+				 (int)what.n, what.p, left, (size_t)c->r.found, s.n);
+		cb_restore(c);
+		arena_reset(&c->b.a);
+	}
+}
+
+/* --- the file of what was put aside -------------------------------------------------------- */
+static void what_is_taken_out_is_put_aside_as_it_was(void **state)
+{
+	struct check_bench *c = *state;
+	AUTO_BUF file = { 0 }, line = { 0 };
+	struct skey k = key_email(c->b.alice, 1ull << 48 | 1);
+	slice row;
+
+	buf_init(&file, 1u << 20);
+	buf_init(&line, 1u << 20);
+	OK(kv_get(c->b.kv, NULL, skey_slice(&k), &c->b.a, &row, &e));
+	slice bad = damaged_value(c, row, VERSION, 0);
+
+	cb_put(c, skey_slice(&k), bad);
+	cb_check(c, false);
+	assert_string_equal(c->r.aside_file, "");
+	cb_check(c, true);
+	assert_true(c->r.aside > 0);
+	OK(io_read_file(c->r.aside_file, 1u << 20, &file, &e));
+	for (size_t i = 0; i < k.n; i++)
+		buf_addf(&line, "%02x", k.b[i]);
+	buf_addc(&line, ' ');
+	for (size_t i = 0; i < bad.n; i++)
+		buf_addf(&line, "%02x", (unsigned char)bad.p[i]);
+	buf_addc(&line, '\n');
+	assert_true(slice_find(buf_slice(&file), buf_slice(&line), 0) < file.n);
+	assert_true(slice_find(buf_slice(&file), SL("# alice@example.org INBOX 1: "), 0) < file.n);
+}
+
+/* --- served all the same -------------------------------------------------------------------- */
+static void a_damaged_message_row_is_missing_alone_and_keeps_its_uid(void **state)
+{
+	struct check_bench *c = *state;
+	struct bench *b = &c->b;
+	uint32_t inbox = mbox_id(b, b->alice, "INBOX");
+	struct skey k = key_message(b->alice, inbox, 3);
+	struct shown s = { .c = c };
+	struct store_row row;
+	const struct store_view *v;
+	struct store_uids u = cb_uid(c, 3), out;
+	slice value;
+
+	OK(kv_get(b->kv, NULL, skey_slice(&k), &b->a, &value, &e));
+	cb_put(c, skey_slice(&k), damaged_value(c, value, TRUNCATED, 0));
+	OK(store_rows(b->s, b->alice, inbox, 1, UINT32_MAX, show_row, &s, &e));
+	assert_int_equal(s.n, 6); /* of 1 2 3 5 7 8 9 */
+	FAILS(store_row_get(b->s, b->alice, inbox, 3, &row, &e), ERR_CORRUPT);
+	OK(store_view_open(b->s, b->alice, inbox, &v, &e));
+	assert_int_equal(v->n, 7);
+	assert_int_equal(v->uid[2], 3);
+	store_view_unref(b->s, v);
+	IN_TXN(b, b->alice, store_expunge(t, b->alice, inbox, &u, false, &out, &e));
+	cb_check(c, true);
+	OK(store_row_get(b->s, b->alice, inbox, 3, &row, &e));
+}
+
+static void damaged_rows_of_names_and_logins_hide_nobody_else(void **state)
+{
+	struct check_bench *c = *state;
+	struct bench *b = &c->b;
+	struct store_mailbox *m;
+	struct store_account *acct;
+	struct skey kf = key_mbox(b->alice, mbox_id(b, b->alice, "A/B"));
+	struct skey ka = key_account(b->alice);
+	size_t n;
+
+	cb_put(c, skey_slice(&kf), SL("damaged"));
+	OK(store_mailbox_list(b->s, b->alice, &b->a, &m, &n, &e));
+	assert_int_equal(n, 9);
+	bool child = false, itself = false;
+
+	for (size_t i = 0; i < n; i++) {
+		child |= slice_eq(m[i].name, SL("A/B/C"));
+		itself |= slice_eq(m[i].name, SL("A/B"));
+	}
+	assert_true(child && itself);
+	FAILS(store_mailbox_find(b->s, b->alice, SL("A/B"), &b->a, &m[0], &e), ERR_CORRUPT);
+	cb_put(c, key_login(&b->a, SL("example.org"), SL("al")), SL("damaged"));
+	cb_put(c, skey_slice(&ka), SL("damaged"));
+	OK(store_account_list(b->s, &b->a, &acct, &n, &e));
+	assert_int_equal(n, 2);
+	cb_check(c, true);
+	assert_true(c->r.found >= 3 && c->r.left == 0);
+	OK(store_mailbox_find(b->s, b->alice, SL("A/B"), &b->a, &m[0], &e));
+	cb_check(c, false);
+	assert_int_equal(c->r.found, 0);
+}
+
+/* --- the row that says what the store is ----------------------------------------------------- */
+static void a_store_without_its_format_is_refused_and_can_be_given_one(void **state)
+{
+	struct check_bench *c = *state;
+	struct bench *b = &c->b;
+	struct skey k = key_format();
+	const uint32_t ids[] = { 0 };
+	struct kv_txn *t = NULL;
+	struct row_format f;
+	uint32_t epoch;
+	slice row;
+
+	OK(kv_begin(b->kv, ids, 1, NULL, &t, &e));
+	kv_del(t, skey_slice(&k));
+	OK(kv_commit_wait(t, &e));
+	store_close(b->s);
+	b->s = NULL;
+	FAILS(store_open(b->kv, &b->clock, &b->s, &e), ERR_CORRUPT);
+	OK(store_repair_format(b->kv, &b->clock, &epoch, &e));
+	assert_int_equal(epoch, 2);
+	OK(store_open(b->kv, &b->clock, &b->s, &e));
+	OK(kv_get(b->kv, NULL, skey_slice(&k), &b->a, &row, &e));
+	assert_true(row_format_read(row, &f) && f.epoch == 2);
+	cb_check(c, false);
+	assert_int_equal(c->r.found, 0);
+	struct shown s = show_all(c);
+
+	assert_true((s.seen & WANTED_SEEN) == WANTED_SEEN);
+	deliver(b, b->alice, 0, slice_make("", 0), cb_text(c, 60, 0));
+}
+
 int main(void)
 {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, cb_setup, cb_teardown)
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_whole_store_is_clean, cb_setup, cb_teardown),
-		cmocka_unit_test_setup_teardown(
-			every_row_that_cannot_be_read_is_told_and_mended, cb_setup,
-			cb_teardown),
+		TEST(a_whole_store_is_clean),
+		TEST(every_row_that_cannot_be_read_is_told_and_mended),
+		TEST(a_flipped_bit_anywhere_leaves_a_store_that_can_be_mended),
+		TEST(damage_of_many_rows_is_mended_in_one_run),
+		TEST(what_is_taken_out_is_put_aside_as_it_was),
+		TEST(a_damaged_message_row_is_missing_alone_and_keeps_its_uid),
+		TEST(damaged_rows_of_names_and_logins_hide_nobody_else),
+		TEST(a_store_without_its_format_is_refused_and_can_be_given_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
