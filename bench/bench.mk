@@ -3,7 +3,7 @@
 LOADERS := $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/load_*.c))
 loaders: $(LOADERS) $(O)/bench/bench_kv
 # The store's engine alone, without protocols.
-$(O)/bench/bench_kv: $(O)/bench/bench_kv.o $(O)/lib/kv.a $(O)/lib/base.a $(if $(filter tsan,$(MODE)),$(O)/tests/support/tsan.o)
+$(O)/bench/bench_kv $(O)/bench/bench_gc: $(O)/bench/%: $(O)/bench/%.o $(O)/lib/kv.a $(O)/lib/base.a $(if $(filter tsan,$(MODE)),$(O)/tests/support/tsan.o)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 $(LOADERS): $(O)/bench/%: bench/%.c bench/wire.c bench/wire.h
 	@mkdir -p $(@D)

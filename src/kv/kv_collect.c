@@ -1,7 +1,7 @@
 /* kv_collect.c — the collector: a pass over candidates and segments, in small steps.
  *
- *	DROP    64 rows g after the other: the committer drops what nobody references
- *	CHOOSE  the segment with the largest share of dead octets; the pass ends when none has enough
+ *	DROP    64 rows g after the other: the committer drops what nobody references; by and by, when there are many
+ *	CHOOSE  the segment with the largest share of dead octets; when none has enough, back to DROP, or the end
  *	EMPTY   its live bodies are copied (kv_move.c) and their rows changed, up to 1 MiB a step
  *	FREE    nothing in it is named by a row: the file goes
  *
@@ -12,6 +12,10 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include <zstd.h>
+
+#define LOOKS 16 /* at 64 bodies each, for a step of EMPTY */
+#define DROPS_IN_TURN \
+	64 /* steps, before segments are looked at; kv_collect drops all first */
 
 void kv_pass_init(struct kv_pass *p, struct kv *kv, bool full)
 {
@@ -65,11 +69,13 @@ static enum status drop(struct kv_pass *p, struct err *e)
 		st = kv_gc_submit(p->kv, c.op, c.n, e);
 	if (st != ST_OK)
 		return st;
+	p->asked += c.n;
 	for (size_t i = 0; i < c.n; i++) {
 		p->sum.blobs_dropped += c.op[i].done;
 		p->sum.bytes_dropped += c.op[i].bytes;
 	}
-	if (c.n < KV_COLLECT_OPS)
+	p->dropped_all = c.n < KV_COLLECT_OPS;
+	if (p->dropped_all || (!p->full && ++p->drops % DROPS_IN_TURN == 0))
 		p->phase = KV_PASS_CHOOSE;
 	return ST_OK;
 }
@@ -104,13 +110,18 @@ static enum status count(struct kv_pass *p, const struct kv_seg_info *info, stru
 	return op.total ? kv_gc_submit(p->kv, &op, 1, e) : ST_OK;
 }
 
-static bool is_worth(const struct kv_pass *p, const struct kv_gc_count *c)
+/* Enough of its bodies are dead, or enough of its file: in the log's segments rows are, too, which can be most of it
+ * where flags change more often than mail comes. */
+static bool is_worth(const struct kv_pass *p, const struct kv_gc_count *c, uint64_t bytes)
 {
-	uint64_t part = p->full ? c->total / 8 : c->total / 2;
+	uint64_t live = c->dead < c->total ? c->total - c->dead : 0;
 
 	if (c->stuck == c->dead + 1)
 		return false;
-	return c->dead >= c->total || (c->dead > 0 && c->dead >= part);
+	if (live == 0)
+		return true;
+	return (c->dead > 0 && c->dead >= (p->full ? c->total / 8 : c->total / 2)) ||
+	       live <= (p->full ? bytes / 2 : bytes / 4);
 }
 
 /* Counts of files that went while their row did not (a crash in between). */
@@ -135,7 +146,8 @@ static enum status forget_gone(struct kv_pass *p, const struct kv_seg_info *info
 static enum status choose_from(struct kv_pass *p, const struct kv_seg_info *info,
 			       size_t n, struct err *e)
 {
-	double best = -1;
+	double best = 0; /* of its octets so many are dead; a count can be wrong */
+	bool any = false;
 	enum status st;
 
 	for (size_t i = 0; i < n; i++) {
@@ -147,17 +159,23 @@ static enum status choose_from(struct kv_pass *p, const struct kv_seg_info *info
 				return st;
 			c = kv_gc_count_of(p->kv, info[i].no);
 		}
-		if (!is_worth(p, &c))
+		if (!is_worth(p, &c, info[i].bytes))
 			continue;
-		double share = c.total ? (double)c.dead / (double)c.total : 1;
-		if (share > best) {
+		double live = c.dead < c.total ? (double)(c.total - c.dead) : 0;
+		double share = info[i].bytes ? 1 - live / (double)info[i].bytes : 1;
+		if (!any || share > best) {
+			any = true;
 			best = share;
 			p->seg = info[i].no;
 		}
 	}
 	p->place = p->batch = 0;
 	p->stuck = false;
-	p->phase = best < 0 ? KV_PASS_END : KV_PASS_EMPTY;
+	p->phase = KV_PASS_EMPTY;
+	if (!any) {
+		p->phase = p->dropped_all ? KV_PASS_END : KV_PASS_DROP;
+		p->n_tried = 0;
+	}
 	return ST_OK;
 }
 
@@ -205,65 +223,107 @@ static enum status mark(struct kv *kv, const struct blob_id *id, struct err *e)
 	return kv_commit_wait(t, e);
 }
 
-/* Copies what is alive among b, until a step's octets are full: p->place then says where to go on. */
-static enum status copy(struct kv_pass *p, const struct bodies *b, struct arena *a,
-			struct kv_gc_op *op, size_t *out_n, struct err *e)
+/* What one step of EMPTY copies. */
+struct haul {
+	struct kv_gc_op op[KV_COLLECT_OPS];
+	size_t n;
+	struct arena a; /* rows of op */
+	uint64_t began; /* p->bytes */
+	bool full;	/* a step's requests or octets */
+};
+
+static bool has_body(const struct haul *h, const struct blob_id *id)
+{
+	for (size_t i = 0; i < h->n; i++)
+		if (memcmp(h->op[i].id.h, id->h, sizeof(id->h)) == 0)
+			return true;
+	return false;
+}
+
+static enum status copy_one(struct kv_pass *p, const struct kv_lookup *l, struct haul *h,
+			    struct err *e)
+{
+	struct kv_gc_op *op = &h->op[h->n];
+	enum status st = kv_disk_check(p->kv, e);
+
+	if (st == ST_OK)
+		st = kv_move_copy(p, l, &h->a, op, e);
+	if (st == ST_OK && op->new_row.n == 0) {
+		p->stuck = true;
+		return mark(p->kv, &l->id, e);
+	}
+	h->n += st == ST_OK;
+	return st;
+}
+
+/* Copies what is alive among b, which begin in that batch of the log; where to go on is p's, should h be full first. */
+static enum status copy(struct kv_pass *p, const struct bodies *b, uint64_t batch,
+			struct haul *h, struct err *e)
 {
 	struct kv_lookup l = { .used = false };
 	const struct kv_extent *x;
-	uint64_t began = p->bytes;
 	enum status st = ST_OK;
 
-	for (size_t i = 0; i < b->n && st == ST_OK; i++) {
-		if (p->bytes - began + p->out.n > KV_COLLECT_BYTES) {
-			p->place = b->at[i].off;
-			break;
-		}
+	for (size_t i = 0; i < b->n && st == ST_OK && !h->full; i++) {
 		st = kv_places_look(p->kv, &l, &b->at[i].id, p->seg, b->at[i].off, &x, e);
-		bool again = false; /* another chunk of the same body */
-		for (size_t k = 0; k < *out_n && !again; k++)
-			again = memcmp(op[k].id.h, l.id.h, sizeof(l.id.h)) == 0;
-		if (st != ST_OK || !x || again)
+		/* Another chunk of a body goes with the first. */
+		if (st != ST_OK || !x || has_body(h, &l.id))
 			continue;
-		st = kv_move_copy(p, &l, a, &op[*out_n], e);
-		if (st == ST_OK && op[*out_n].new_row.n == 0) {
-			p->stuck = true;
-			st = mark(p->kv, &l.id, e);
-		} else if (st == ST_OK) {
-			++*out_n;
+		h->full = h->n == KV_COLLECT_OPS ||
+			  p->bytes - h->began + p->out.n > KV_COLLECT_BYTES;
+		if (!h->full) {
+			st = copy_one(p, &l, h, e);
+		} else {
+			p->place = b->at[i].off;
+			p->batch = batch;
 		}
 	}
 	arena_release(&l.a);
 	return st;
 }
 
+/* Fills h from where p is; *out_end: there is nothing behind. */
+static enum status fill(struct kv_pass *p, struct haul *h, bool *out_end, struct err *e)
+{
+	enum status st = ST_OK;
+
+	*out_end = false;
+	for (int i = 0; i < LOOKS && st == ST_OK && !h->full && !*out_end; i++) {
+		struct bodies b = { .n = 0 };
+		uint64_t batch = p->batch;
+		st = kv_places_walk(p->kv, p->seg, &p->place, &p->batch, one_body, &b, e);
+		*out_end = st == ST_OK && b.n == 0;
+		if (st == ST_OK)
+			st = copy(p, &b, batch, h, e);
+	}
+	return st;
+}
+
 static enum status empty(struct kv_pass *p, struct err *e)
 {
-	struct kv_gc_op op[KV_COLLECT_OPS];
-	struct bodies b = { .n = 0 };
-	AUTO_ARENA a = { 0 };
-	size_t n = 0;
-	enum status st =
-		kv_places_walk(p->kv, p->seg, &p->place, &p->batch, one_body, &b, e);
+	struct haul h = { .began = p->bytes };
+	bool end = false;
+	enum status st = fill(p, &h, &end, e);
 
-	if (st == ST_OK && b.n == 0) {
-		p->phase = KV_PASS_FREE;
-		return ST_OK;
+	if (st == ST_NOT_FOUND) { /* kv_collect has freed it between two steps */
+		end = true;
+		st = ST_OK;
 	}
-	if (st != ST_OK || (st = kv_disk_check(p->kv, e)) != ST_OK)
-		return st;
-	st = copy(p, &b, &a, op, &n, e);
 	if (st == ST_OK)
 		st = kv_move_sync(p, e);
-	if (st == ST_OK && n)
-		st = kv_gc_submit(p->kv, op, n, e);
+	if (st == ST_OK && h.n)
+		st = kv_gc_submit(p->kv, h.op, h.n, e);
 	buf_reset(&p->out); /* what could not be written is named by nobody */
+	arena_release(&h.a);
 	if (st != ST_OK)
 		return st;
-	for (size_t i = 0; i < n; i++) {
-		p->sum.blobs_moved += op[i].done;
-		p->sum.bytes_moved += op[i].bytes;
+	p->asked += h.n;
+	for (size_t i = 0; i < h.n; i++) {
+		p->sum.blobs_moved += h.op[i].done;
+		p->sum.bytes_moved += h.op[i].bytes;
 	}
+	if (end)
+		p->phase = KV_PASS_FREE;
 	return ST_OK;
 }
 
@@ -313,8 +373,9 @@ static enum status free_segment(struct kv_pass *p, struct err *e)
 
 	p->phase = KV_PASS_CHOOSE;
 	set_tried(p, p->seg);
-	if ((st = kv_places_live(p->kv, p->seg, &live, e)) != ST_OK)
-		return st;
+	st = kv_places_live(p->kv, p->seg, &live, e);
+	if (st != ST_OK)
+		return st == ST_NOT_FOUND ? ST_OK : st; /* somebody was faster */
 	if (live) {
 		if (p->stuck)
 			kv_gc_set_stuck(p->kv, p->seg);
@@ -330,9 +391,25 @@ static enum status free_segment(struct kv_pass *p, struct err *e)
 }
 
 /* --- the pass ---------------------------------------------------------------------------------------------- */
+/* What a step has done counts for the pass and for the store. */
+static void add_up(struct kv_pass *p, const struct kv_collected *before)
+{
+	const struct kv_collected *now = &p->sum;
+	struct kv_collected *sum = &p->kv->gc.sum;
+
+	pthread_mutex_lock(&p->kv->gc.mu);
+	sum->blobs_dropped += now->blobs_dropped - before->blobs_dropped;
+	sum->bytes_dropped += now->bytes_dropped - before->bytes_dropped;
+	sum->blobs_moved += now->blobs_moved - before->blobs_moved;
+	sum->bytes_moved += now->bytes_moved - before->bytes_moved;
+	sum->segments_freed += now->segments_freed - before->segments_freed;
+	pthread_mutex_unlock(&p->kv->gc.mu);
+}
+
 enum status kv_pass_step(struct kv_pass *p, bool *out_more, struct err *e)
 {
 	enum status st = ST_OK;
+	struct kv_collected before = p->sum;
 
 	pthread_mutex_lock(&p->kv->gc.pass_mu);
 	switch (p->phase) {
@@ -353,6 +430,7 @@ enum status kv_pass_step(struct kv_pass *p, bool *out_more, struct err *e)
 		break;
 	}
 	pthread_mutex_unlock(&p->kv->gc.pass_mu);
+	add_up(p, &before);
 	*out_more = p->phase != KV_PASS_END;
 	return st;
 }

@@ -292,6 +292,7 @@ void kv_gc_leave(struct kv *kv, uint32_t seg, uint64_t octets)
 	if (octets == 0)
 		c.dead = 1;
 	plan_count(kv, &c);
+	kv->gc.unrefs++; /* worth a look: it may hold little but rows */
 }
 
 /* The records that a row of extents names are dead, and their rows b go. */

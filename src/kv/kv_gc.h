@@ -64,6 +64,8 @@ struct kv_gc {
 	struct kv_gc_list *batch_ops;
 	_Atomic bool damaged;    /* there may be rows d */
 	_Atomic uint64_t unrefs; /* kv_blob_unref so far */
+	_Atomic bool paused;     /* the keeper looks and does nothing: benches */
+	struct kv_collected sum; /* since the store was opened; mu */
 	pthread_mutex_t pass_mu; /* one step of one collector at a time */
 	struct kv_seg *cold;     /* where moved bodies go; pass_mu */
 	uint64_t cold_end;
@@ -100,12 +102,15 @@ struct kv_pass {
 	enum kv_pass_phase phase;
 	bool full;           /* kv_collect: everything that has an eighth to give back */
 	struct buf from;     /* rows g: where to go on */
+	unsigned drops;      /* steps of DROP */
+	bool dropped_all;    /* no row g is left behind `from` */
 	uint32_t seg;        /* being emptied */
 	bool stuck;          /* something in it could not be moved */
 	uint64_t place, batch; /* in it: offset to go on at; of the log's batch that is in */
 	uint32_t *tried;     /* segments this pass is done with */
 	size_t n_tried;
 	uint64_t bytes;      /* read and written so far */
+	uint64_t asked;      /* requests the committer has decided */
 	struct kv_collected sum;
 	void *zstd;          /* compression context */
 	struct buf out;      /* records not yet written, for cold_end */
@@ -161,7 +166,9 @@ struct kv_keeper {
 	pthread_mutex_t mu;
 	pthread_cond_t cond;
 	pthread_t thread;
-	bool started, closing;
+	bool started, closing, woken;
+	_Atomic int64_t every_us; /* between two passes while references are deleted */
 };
+void kv_keeper_wake(struct kv *kv); /* it looks now, and collects if there may be anything */
 enum status kv_keeper_start(struct kv *kv, struct err *e) MUST_USE;
 void kv_keeper_stop(struct kv *kv);

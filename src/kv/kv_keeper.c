@@ -1,8 +1,8 @@
 /* kv_keeper.c — the thread that tidies up behind the committer: it collects (kv_collect.c) in small steps.
  *
- * Its pace is a share of its own time: after each step it sleeps, for as long as the step took when nobody commits,
- * for several times that while somebody does, and at least until the octets it moved fit its rate. A step takes a
- * few milliseconds and commits one transaction. */
+ * Its pace is a share of a processor: after each step it sleeps several times the processor time that the step has
+ * cost, its own and what its requests cost the committer, while others commit, and a short while when nobody does;
+ * and at least until the octets it read and wrote fit its rate. A step commits at most one transaction. */
 #include "kv/kv_internal.h"
 #include <errno.h>
 
@@ -12,12 +12,14 @@
 #define FAILED_US     (60 * 1000000) /* no disk, say */
 #define RATE_BUSY     16u	     /* octets a microsecond is MB/s */
 #define RATE_IDLE     128u
-#define SHARE_BUSY    5 /* sleeps so many times the length of a step */
-#define SHARE_IDLE    1
+#define SHARE_BUSY    4 /* sleeps so many times what a step has cost */
+#define SHARE_IDLE    0.5
+#define REQUEST_US    30 /* what one costs the committer */
+#define SLEEP_MIN_US  500
 #define SLEEP_MAX_US  500000
 
-/* False when the store closes. */
-static bool nap(struct kv *kv, int64_t us)
+/* False when the store closes. *out_woken: kv_keeper_wake ended it. */
+static bool nap(struct kv *kv, int64_t us, bool *out_woken)
 {
 	struct kv_keeper *k = &kv->keeper;
 	int64_t until = clock_mono_us(&kv->clock) + us;
@@ -25,11 +27,38 @@ static bool nap(struct kv *kv, int64_t us)
 			       .tv_nsec = until % 1000000 * 1000 };
 
 	pthread_mutex_lock(&k->mu);
-	while (!k->closing && pthread_cond_timedwait(&k->cond, &k->mu, &ts) != ETIMEDOUT)
+	while (!k->closing && !(out_woken && k->woken) &&
+	       pthread_cond_timedwait(&k->cond, &k->mu, &ts) != ETIMEDOUT)
 		;
 	bool go_on = !k->closing;
+	if (out_woken) {
+		*out_woken = k->woken;
+		k->woken = false;
+	}
 	pthread_mutex_unlock(&k->mu);
 	return go_on;
+}
+
+static int64_t cpu_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+/* How long to sleep behind a step of so much processor time, octets and requests. */
+static int64_t pause_of(int64_t cpu, uint64_t bytes, uint64_t asked, bool busy)
+{
+	double cost = (double)cpu + (double)asked * REQUEST_US;
+	int64_t us = (int64_t)(cost * (busy ? SHARE_BUSY : SHARE_IDLE));
+	int64_t due = (int64_t)(bytes / (busy ? RATE_BUSY : RATE_IDLE));
+
+	if (us < due)
+		us = due;
+	if (us < SLEEP_MIN_US)
+		us = SLEEP_MIN_US;
+	return us < SLEEP_MAX_US ? us : SLEEP_MAX_US;
 }
 
 /* One pass, step by step; false when the store closes. */
@@ -40,25 +69,20 @@ static bool collect(struct kv *kv)
 	struct err e;
 
 	kv_pass_init(&p, kv, false);
-	while (more && go_on) {
-		uint64_t bytes = p.bytes, txns = kv->stats.txns;
-		int64_t began = clock_mono_us(&kv->clock);
-		enum status st = kv_pass_step(&p, &more, &e);
-		int64_t took = clock_mono_us(&kv->clock) - began;
-		if (st != ST_OK) {
-			go_on = nap(kv, FAILED_US);
+	while (more && go_on && !kv->gc.paused) {
+		uint64_t bytes = p.bytes, asked = p.asked, txns = kv->stats.txns;
+		int64_t cpu = cpu_us();
+		if (kv_pass_step(&p, &more, &e) != ST_OK) {
+			go_on = nap(kv, FAILED_US, NULL);
 			break;
 		}
-		if (!more)
-			break;
 		/* One of the transactions may be the step's own. */
 		bool busy = kv->stats.txns > txns + 1;
-		int64_t us = took * (busy ? SHARE_BUSY : SHARE_IDLE);
-		int64_t due =
-			(int64_t)((p.bytes - bytes) / (busy ? RATE_BUSY : RATE_IDLE));
-		if (us < due)
-			us = due;
-		go_on = nap(kv, us < SLEEP_MAX_US ? us : SLEEP_MAX_US);
+		if (more)
+			go_on = nap(kv,
+				    pause_of(cpu_us() - cpu, p.bytes - bytes,
+					     p.asked - asked, busy),
+				    NULL);
 	}
 	kv_pass_done(&p);
 	return go_on;
@@ -68,16 +92,17 @@ static void *keep(void *arg)
 {
 	struct kv *kv = arg;
 	int64_t next = clock_mono_us(&kv->clock) + FIRST_PASS_US;
+	bool woken;
 	uint64_t seen = UINT64_MAX; /* unrefs; the first pass comes in any case */
 
-	while (nap(kv, LOOK_EVERY_US)) {
-		if (clock_mono_us(&kv->clock) < next || kv->gc.unrefs == seen ||
-		    kv->stopped)
+	while (nap(kv, LOOK_EVERY_US, &woken)) {
+		if ((!woken && clock_mono_us(&kv->clock) < next) ||
+		    kv->gc.unrefs == seen || kv->gc.paused || kv->stopped)
 			continue;
 		seen = kv->gc.unrefs;
 		if (!collect(kv))
 			break;
-		next = clock_mono_us(&kv->clock) + PASS_EVERY_US;
+		next = clock_mono_us(&kv->clock) + kv->keeper.every_us;
 	}
 	return NULL;
 }
@@ -87,6 +112,7 @@ enum status kv_keeper_start(struct kv *kv, struct err *e)
 	struct kv_keeper *k = &kv->keeper;
 	pthread_condattr_t monotonic;
 
+	k->every_us = PASS_EVERY_US;
 	pthread_mutex_init(&k->mu, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -99,6 +125,18 @@ enum status kv_keeper_start(struct kv *kv, struct err *e)
 	}
 	k->started = true;
 	return ST_OK;
+}
+
+void kv_keeper_wake(struct kv *kv)
+{
+	struct kv_keeper *k = &kv->keeper;
+
+	if (!k->started)
+		return;
+	pthread_mutex_lock(&k->mu);
+	k->woken = true;
+	pthread_cond_signal(&k->cond);
+	pthread_mutex_unlock(&k->mu);
 }
 
 void kv_keeper_stop(struct kv *kv)

@@ -3,6 +3,7 @@
  * When the record does not fit behind the last, the log goes on in a new segment. The batch that comes first in it
  * puts row 's' of the one that was left (kv_gc_leave), so that leaving and saying so are one change. */
 #include "kv/kv_internal.h"
+#include "base/cleanup.h"
 #include "base/io.h"
 
 #define ROWS_KEPT (8u << 20) /* a larger buffer gives its memory back */
@@ -63,25 +64,45 @@ enum status kv_log_room(struct kv *kv, uint64_t n, struct err *e)
 	return ST_OK;
 }
 
+/* The segment that replay would begin in if the engine were written out now. What the log says is no answer: it may
+ * have gone on to a segment whose first batch then failed. commit_mu held. */
+static enum status place_in_engine(struct kv *kv, uint32_t *out, struct err *e)
+{
+	AUTO_ARENA a = { 0 };
+	struct kv_place place;
+	slice row;
+
+	*out = kv->log.at.segment;
+	if (!kv->dir)
+		return ST_OK;
+	enum status st = kv->en->ops->get(kv->en, SL(KV_KEY_PLACE), &a, &row, e);
+	if (st == ST_OK && !kv_place_read(row, &place))
+		st = err_set(e, ERR_CORRUPT, "the row of the log's place is damaged");
+	if (st == ST_OK)
+		*out = place.segment;
+	return st;
+}
+
 enum status kv_log_let_go(struct kv *kv, uint32_t no, bool *out, struct err *e)
 {
 	struct kv_log *l = &kv->log;
-	enum status st = ST_OK;
+	uint32_t now;
 
 	pthread_mutex_lock(&kv->commit_mu);
-	uint32_t now = l->at.segment;
-	/* A number above is of a segment that never was the log's. */
-	bool ok = no > now || no < l->flushed;
+	enum status st = place_in_engine(kv, &now, e);
+	/* A number above the log's is of a segment that never was the log's. */
+	*out = st == ST_OK && (no > l->at.segment || no < l->flushed);
 	pthread_mutex_unlock(&kv->commit_mu);
-	if (!ok && no < now && kv->en->ops->flush) {
-		st = kv->en->ops->flush(kv->en, e);
-		pthread_mutex_lock(&kv->commit_mu);
-		if (st == ST_OK && l->flushed < now)
-			l->flushed = now;
-		pthread_mutex_unlock(&kv->commit_mu);
-	}
-	*out = ok || (st == ST_OK && no < now);
-	return st;
+	if (st != ST_OK || *out || no >= now)
+		return st;
+	if (kv->en->ops->flush && (st = kv->en->ops->flush(kv->en, e)) != ST_OK)
+		return st;
+	pthread_mutex_lock(&kv->commit_mu);
+	if (l->flushed < now)
+		l->flushed = now;
+	pthread_mutex_unlock(&kv->commit_mu);
+	*out = true;
+	return ST_OK;
 }
 
 uint64_t kv_log_base(const struct kv *kv)

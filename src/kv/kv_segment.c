@@ -229,7 +229,8 @@ enum status kv_seg_get(struct kv_segs *s, uint32_t no, struct kv_seg **out, stru
 	if (g) {
 		seg_ref(s, g);
 	} else if (!s->dir) {
-		st = err_set(e, ERR_CORRUPT, "segment %u is missing", no);
+		err_set(e, ERR_CORRUPT, "segment %u is missing", no);
+		st = ST_NOT_FOUND;
 	} else {
 		char path[4096];
 		int fd;

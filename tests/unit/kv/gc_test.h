@@ -79,6 +79,15 @@ static inline struct kv_collected collect(struct kv *kv)
 	return c;
 }
 
+/* Since the store was opened, the keeper's own work included. */
+static inline struct kv_collected collected(struct kv *kv)
+{
+	pthread_mutex_lock(&kv->gc.mu);
+	struct kv_collected c = kv->gc.sum;
+	pthread_mutex_unlock(&kv->gc.mu);
+	return c;
+}
+
 /* The body comes back whole, and in pieces. */
 static inline void body_check(struct kv *kv, const struct blob_id *id, unsigned i)
 {

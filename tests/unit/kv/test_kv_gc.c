@@ -258,6 +258,115 @@ static void a_segment_somebody_reads_stays(void **state)
 	remove_tree(dir);
 }
 
+static void the_keeper_collects_by_itself(void **state)
+{
+	(void)state;
+	char dir[64];
+	temp_dir(dir);
+	struct many m = { .kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir) };
+	fill_store(&m);
+	expunge_most(&m);
+	/* Woken, it goes through all there is; what is being written stays. */
+	for (int i = 0; collected(m.kv).blobs_dropped < MANY - MANY / 4 ||
+			collected(m.kv).segments_freed == 0;
+	     i++) {
+		assert_true(i < 10000); /* about ten seconds */
+		kv_keeper_wake(m.kv);
+		usleep(1000);
+	}
+	check_kept(&m);
+	kv_close(m.kv);
+	remove_tree(dir);
+}
+
+/* Step by step to where the next body is copied. */
+static void step_to(struct kv_pass *p, enum kv_pass_phase phase)
+{
+	bool more = true;
+	struct err e;
+	while (more && p->phase != phase)
+		assert_int_equal(kv_pass_step(p, &more, &e), ST_OK);
+	assert_true(more);
+}
+
+static void no_fault(void *ctx, enum kv_fault what, const struct blob_id *id, const char *text)
+{
+	(void)ctx;
+	(void)what;
+	(void)id;
+	fail_msg("%s", text);
+}
+
+/* A body heals while the collector copies it: in an earlier batch (small), or in the one that decides. */
+static void healing_beside_moving(size_t batch_bytes)
+{
+	char dir[64];
+	temp_dir(dir);
+	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_MANUAL, dir);
+	struct kv_check_options o = { .bodies = true, .found = no_fault };
+	struct blob_id a, b;
+	struct kv_pass p;
+	struct err e;
+	struct result r = RESULT;
+	bool more = true;
+	kv->segs.max_bytes = 1u << 20;
+	deliver(kv, 1, 1, 1, &a);
+	deliver(kv, 2, 1, 2, &b);
+	expunge(kv, &b, 1, 2);
+	struct kv_txn *t = begin(kv, 1);
+	kv_blob_mark_damaged(t, &a);
+	commit_ok(t);
+	collect(kv); /* leaves the segment, and moves a: once more */
+	deliver(kv, 10, 1, 3, &b);
+	expunge(kv, &b, 1, 3);
+	kv_pass_init(&p, kv, true);
+	step_to(&p, KV_PASS_CHOOSE);
+	p.phase = KV_PASS_EMPTY;
+	/* Wherever a is now, as if that segment had been chosen. */
+	unsigned char key[33];
+	AUTO_ARENA arena = { 0 };
+	struct kv_blob_row row;
+	const struct kv_extent *x;
+	slice v;
+	assert_int_equal(kv->en->ops->get(kv->en, kv_blob_key(key, &a), &arena, &v, &e),
+			 ST_OK);
+	assert_int_equal(kv_extents_read(v, &a, &arena, &row, &x), ST_OK);
+	p.seg = x[0].seg;
+	kv->batch_bytes = batch_bytes;
+	struct kv_upload *u = body_upload(kv, 1, &a);
+	t = begin(kv, 2);
+	kv_txn_blob(t, u);
+	refer(t, &a, 2, 1);
+	kv_commit(t, &r.d);
+	uint64_t moved = p.sum.blobs_moved;
+	assert_int_equal(kv_pass_step(&p, &more, &e), ST_OK);
+	assert_int_equal(r.st, ST_OK);
+	assert_int_equal(r.calls, 1);
+	assert_int_equal(p.sum.blobs_moved, moved); /* the new one is as good */
+	kv_pass_done(&p);
+	body_check(kv, &a, 1);
+	if (kv_check(kv, &o, &e) != ST_OK)
+		fail_msg("%s", e.text);
+	expunge(kv, &a, 1, 1);
+	expunge(kv, &a, 2, 1);
+	collect(kv);
+	struct kv_seg_info *segs;
+	size_t n;
+	assert_int_equal(kv_segs_list(kv, &segs, &n, &e), ST_OK);
+	assert_true(n <= 1); /* the log's own, which says so */
+	assert_true(n == 0 || segs[0].no == kv->log.at.segment);
+	mem_free(segs);
+	kv_close(kv);
+	remove_tree(dir);
+}
+
+static void a_body_that_heals_is_not_moved(void **state)
+{
+	(void)state;
+	healing_beside_moving(1);
+	healing_beside_moving(KV_BATCH_BYTES);
+}
+
 /* --- damage ------------------------------------------------------------------------------------------------ */
 static void flip(struct kv *kv, const char *dir, const struct blob_id *id)
 {
@@ -348,6 +457,8 @@ int main(void)
 		cmocka_unit_test(space_comes_back_and_live_bodies_stay),
 		cmocka_unit_test(a_place_that_is_gone_is_looked_up_again),
 		cmocka_unit_test(a_segment_somebody_reads_stays),
+		cmocka_unit_test(the_keeper_collects_by_itself),
+		cmocka_unit_test(a_body_that_heals_is_not_moved),
 		cmocka_unit_test(a_damaged_body_is_healed_by_a_new_delivery),
 		cmocka_unit_test(damage_is_neither_moved_nor_in_the_way),
 	};

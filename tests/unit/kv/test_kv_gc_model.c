@@ -376,8 +376,10 @@ static void *live(void *arg)
 static void *collect_always(void *arg)
 {
 	struct user *u = arg;
-	while (!*u->stop)
+	while (!*u->stop) {
+		kv_keeper_wake(u->kv); /* beside ourselves */
 		collect(u->kv);
+	}
 	return NULL;
 }
 
