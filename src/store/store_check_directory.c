@@ -263,8 +263,19 @@ static enum status login_target(struct look *l, struct login *u, struct err *e)
 	if (there && slice_eq(own, u->text))
 		return ST_OK;
 	struct address other;
-	struct row_login login;
+	struct row_login login = u->login;
 
+	/* Which of the two rows is wrong? An account that is there and has this address tells. */
+	login.account = account_of(l, u->text);
+	struct skey kb = key_account(login.account);
+
+	if (login.account && login.account != u->login.account &&
+	    check_has(l, skey_slice(&kb), l->c->page.a)) {
+		if (check_fault(l, &w, CHECK_REPAIRED, "written again",
+				"the login %.*s leads to another account", FMT(u->text)))
+			login_write(l, u->row->key, &login);
+		return ST_OK;
+	}
 	if (there && address_fold(l->c->page.a, own, &other) &&
 	    !slice_eq(address_join(l->c->page.a, &other), u->text) &&
 	    directory_login(l->c->s, l->t, l->c->page.a, &other, &login, NULL) == ST_OK &&
