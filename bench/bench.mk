@@ -1,10 +1,12 @@
 # bench.mk — load programs (plain C, no part of the server) and the bench itself.
 
 LOADERS := $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/load_*.c))
-loaders: $(LOADERS) $(O)/bench/bench_kv
+loaders: $(LOADERS) $(O)/bench/bench_kv $(O)/bench/bench_check
 # The store's engine alone, without protocols.
 $(O)/bench/bench_kv $(O)/bench/bench_gc: $(O)/bench/%: $(O)/bench/%.o $(O)/lib/kv.a $(O)/lib/base.a $(if $(filter tsan,$(MODE)),$(O)/tests/support/tsan.o)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+$(O)/bench/bench_check: $(O)/bench/bench_check.o $(call libs_of,store)
+	$(CC) $(LDFLAGS) -o $@ $< -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 $(LOADERS): $(O)/bench/%: bench/%.c bench/wire.c bench/wire.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu11 -O2 -g -Wall -Wextra -Werror -pthread -D_GNU_SOURCE -o $@ $< bench/wire.c $(shell pkg-config --libs openssl)
