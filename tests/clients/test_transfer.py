@@ -46,13 +46,18 @@ class Mail(System):
         return out + err
 
 
+POOL = "".join(random.Random(7).choices("abcdefghij klmnop", k=200000))
+
+
 def text(i, r, size=900):
     lines = [f"From: Friend <f{i}@example.com>", f"Subject: message {i}", f"Message-ID: <{i}.{r.getrandbits(40)}@x>", "",
              "From the start", ">From quoted", ">>From twice", ".", "", "é à ü — ligne"]
-    total = 0
-    while total < size:
-        lines.append("".join(r.choices("abcdefghij klmnop", k=r.randrange(0, 76))).rstrip())
-        total += len(lines[-1]) + 1
+    at = r.randrange(len(POOL) - size - 200)
+    end = at + size
+    while at < end:
+        k = r.randrange(0, 76)
+        lines.append(POOL[at:at + k].rstrip())
+        at += k + 1
     out = "\n".join(lines) + "\n"
     return (out.rstrip("\n") if i % 17 == 3 else out + "\n" * (i % 3)).encode()
 
