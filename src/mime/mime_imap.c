@@ -120,34 +120,70 @@ static bool addresses(struct writer *w, const struct mime_summary *s,
 	return n > 0;
 }
 
-/* RFC 3501 7.4.2: Sender and Reply-To that are absent or empty are written as From. */
 static void address_list(struct writer *w, const struct mime_summary *s,
-			 enum mime_field_kind kind, enum mime_field_kind other)
+			 enum mime_field_kind kind)
 {
-	if (!addresses(w, s, kind) && (other == MIME_F_NONE || !addresses(w, s, other)))
+	if (!addresses(w, s, kind))
 		buf_adds(w->b, "NIL");
+}
+
+/* A list as it stands in the output, and what it took of the limits. */
+struct written {
+	size_t at, n;
+	uint32_t addresses;
+	size_t bytes;
+};
+
+static struct written from_list(struct writer *w, const struct mime_summary *s)
+{
+	struct written f = { w->b->n, 0, w->addresses, w->bytes };
+
+	address_list(w, s, MIME_F_FROM);
+	f.n = w->b->n - f.at;
+	f.addresses = w->addresses - f.addresses;
+	f.bytes = w->bytes - f.bytes;
+	return f;
+}
+
+/* RFC 3501 7.4.2: Sender and Reply-To that are absent or empty are written as From: as it
+ * stands there, unless that would be more than the limits still let in. */
+static void address_list_or_from(struct writer *w, const struct mime_summary *s,
+				 enum mime_field_kind kind, const struct written *f)
+{
+	if (addresses(w, s, kind))
+		return;
+	if (w->addresses + f->addresses > ADDRESSES_ALL ||
+	    w->bytes + f->bytes > ADDRESS_BYTES_ALL) {
+		address_list(w, s, MIME_F_FROM);
+		return;
+	}
+	if (buf_reserve(w->b, f->n)) /* first: it may move */
+		buf_add(w->b, slice_make(w->b->p + f->at, f->n));
+	w->addresses += f->addresses;
+	w->bytes += f->bytes;
 }
 
 static void envelope(struct writer *w, const struct mime_summary *s)
 {
 	struct buf *b = w->b;
+	struct written from;
 
 	buf_addc(b, '(');
 	mime_imap_nstring(b, s->date);
 	buf_addc(b, ' ');
 	mime_imap_nstring(b, s->subject);
 	buf_addc(b, ' ');
-	address_list(w, s, MIME_F_FROM, MIME_F_NONE);
+	from = from_list(w, s);
 	buf_addc(b, ' ');
-	address_list(w, s, MIME_F_SENDER, MIME_F_FROM);
+	address_list_or_from(w, s, MIME_F_SENDER, &from);
 	buf_addc(b, ' ');
-	address_list(w, s, MIME_F_REPLY_TO, MIME_F_FROM);
+	address_list_or_from(w, s, MIME_F_REPLY_TO, &from);
 	buf_addc(b, ' ');
-	address_list(w, s, MIME_F_TO, MIME_F_NONE);
+	address_list(w, s, MIME_F_TO);
 	buf_addc(b, ' ');
-	address_list(w, s, MIME_F_CC, MIME_F_NONE);
+	address_list(w, s, MIME_F_CC);
 	buf_addc(b, ' ');
-	address_list(w, s, MIME_F_BCC, MIME_F_NONE);
+	address_list(w, s, MIME_F_BCC);
 	buf_addc(b, ' ');
 	mime_imap_nstring(b, s->in_reply_to);
 	buf_addc(b, ' ');
