@@ -1,5 +1,6 @@
 /* kv_check.c — everything that belongs to kv, against what it follows from.
  *
+ *	the log's segments: one batch behind the other
  *	rows B and r side by side, in the order of their hashes: bodies without references, references without bodies
  *	each row B: whether it can be read, whether its places are there, rows b, and the octets when asked for
  *	rows b: whether a row B answers      counts of segments: against what rows name
@@ -474,6 +475,60 @@ static enum status check_counts(struct kv_check *c, struct err *e)
 	return st;
 }
 
+/* --- the log ----------------------------------------------------------------------------------------------- */
+/* Behind a place where no record is: the reader stands at the next one, or there is none (ST_NOT_FOUND). */
+static enum status behind_damage(struct kv_check *c, struct kv_log_reader *r, bool rows,
+				 struct err *e)
+{
+	uint64_t at = r->at;
+
+	if (rows)
+		r->at += KV_LOG_ALIGN;
+	enum status st = kv_log_seek(r, r->seq + 1, e);
+	if (st != ST_OK && (st != ST_NOT_FOUND || !rows))
+		return st;
+	found(c, KV_FAULT_LOG, NULL, "the batch of the log at %08x:%llu is damaged",
+	      r->segment, (unsigned long long)at);
+	r->seq = 0; /* whichever it is */
+	return st;
+}
+
+static enum status check_records(struct kv_check *c, const struct kv_seg_info *info,
+				 struct err *e)
+{
+	struct kv_log_reader r;
+	struct kv_seg *seg;
+	uint64_t n = 0;
+	enum status st = kv_seg_get(&c->kv->segs, info->no, &seg, e);
+
+	if (st != ST_OK)
+		return st == ST_NOT_FOUND ? ST_OK : st; /* gone since */
+	kv_log_reader_init(&r, &c->kv->log.key, seg->fd, info->no, 0, info->bytes);
+	while (st == ST_OK) {
+		st = kv_log_next(&r, e);
+		n += st == ST_OK;
+		if (st == ST_NOT_FOUND || st == ST_INVALID)
+			st = behind_damage(c, &r, st == ST_INVALID, e);
+	}
+	kv_log_reader_done(&r);
+	kv_seg_put(&c->kv->segs, seg);
+	if (st == ST_NOT_FOUND && n == 0)
+		found(c, KV_FAULT_LOG, NULL,
+		      "segment %08x holds neither batches nor bodies", info->no);
+	return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
+/* Batches that the engine has long had: damage there hides bodies from the collector, and loses nothing else. */
+static enum status check_log(struct kv_check *c, struct err *e)
+{
+	enum status st = ST_OK;
+
+	for (size_t i = 0; i < c->n_segs && st == ST_OK; i++)
+		if (!c->has_rows[i])
+			st = check_records(c, &c->segs[i], e);
+	return st;
+}
+
 enum status kv_check(struct kv *kv, const struct kv_check_options *opt, struct err *e)
 {
 	struct kv_check c = { .kv = kv, .opt = opt };
@@ -481,6 +536,8 @@ enum status kv_check(struct kv *kv, const struct kv_check_options *opt, struct e
 
 	for (size_t i = 0; i < c.n_segs; i++)
 		c.all += c.segs[i].bytes;
+	if (st == ST_OK)
+		st = check_log(&c, e);
 	if (st == ST_OK)
 		st = check_blobs(&c, e);
 	if (st == ST_OK)

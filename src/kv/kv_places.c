@@ -158,6 +158,7 @@ enum status kv_places_has_rows(struct kv *kv, uint32_t no, bool *out, struct err
 
 struct walked {
 	uint64_t bodies; /* octets that the batches walked through hold */
+	bool log;	 /* a segment of the log */
 	bool unknown;	 /* damage at its beginning: nobody knows what it is */
 };
 
@@ -174,6 +175,7 @@ static enum status walk_segment(struct kv *kv, uint32_t no, uint64_t *batch,
 		return st;
 	st = kind_of(kv, seg, &kind, &end, e);
 	if (st == ST_OK && kind == KIND_LOG) {
+		sum->log = true;
 		kv_log_reader_init(&r, &kv->log.key, seg->fd, no, *batch, end);
 		st = walk_log(&r, w, batch, &sum->bodies, e);
 		kv_log_reader_done(&r);
@@ -266,9 +268,10 @@ enum status kv_places_live(struct kv *kv, uint32_t seg, uint64_t *out, struct er
 	mem_free(w);
 	if (st != ST_OK)
 		return st;
-	/* A batch that cannot be read hides its bodies: they count as alive, and the segment stays. */
+	/* A batch that cannot be read hides its bodies: they count as alive, and the segment stays. (One octet
+	 * stands for no bodies at all: kv_gc_leave.) */
 	struct kv_gc_count c = kv_gc_count_of(kv, seg);
-	if (walked.bodies && c.known && c.total > walked.bodies)
+	if (walked.log && c.known && c.total > 1 && c.total > walked.bodies)
 		sum += c.total - walked.bodies;
 	if (walked.unknown)
 		sum++;

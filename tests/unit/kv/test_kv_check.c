@@ -279,6 +279,57 @@ static void counts_are_mended(void **state)
 	finds_nothing(w->kv);
 }
 
+/* The nth batch of the log, damaged in its rows or its header. */
+static void damaged_batch(struct world *w, unsigned nth, bool header)
+{
+	struct kv_log_reader r;
+	struct kv_seg *seg;
+	struct err e;
+	uint32_t no = w->kv->log.at.segment;
+	assert_int_equal(kv_seg_get(&w->kv->segs, no, &seg, &e), ST_OK);
+	kv_log_reader_init(&r, &w->kv->log.key, seg->fd, no, 0, w->kv->log.at.end);
+	for (unsigned i = 0; i <= nth; i++)
+		assert_int_equal(kv_log_next(&r, &e), ST_OK);
+	uint64_t at = header ? r.off + 30 : r.off + KV_LOG_HEADER + r.head.bodies + 5;
+	kv_log_reader_done(&r);
+	kv_seg_put(&w->kv->segs, seg);
+	flip_at(w, no, at);
+	struct faults f = check(w->kv, false, true);
+	assert_int_equal(f.n, 1);
+	assert_int_equal(f.of[KV_FAULT_LOG], 1);
+	for (unsigned i = 0; i < N; i++)
+		body_check(w->kv, &w->id[i], i);
+	/* What the batch brought can no longer be found by walking: its segment stays, and so do its bodies. */
+	for (unsigned i = 4; i < N; i++)
+		expunge(w->kv, &w->id[i], 1, i);
+	for (int i = 0; i < 2; i++) {
+		collect(w->kv);
+		for (unsigned k = 0; k < 4; k++)
+			body_check(w->kv, &w->id[k], k);
+		reopen(w);
+	}
+}
+
+static void damage_in_a_batch_is_found_and_frees_nothing_alive(void **state)
+{
+	damaged_batch(*state, 1, false);
+}
+
+static void also_in_its_header(void **state)
+{
+	damaged_batch(*state, 1, true);
+}
+
+static void also_in_the_first_of_a_segment(void **state)
+{
+	damaged_batch(*state, 0, false);
+}
+
+static void also_in_the_header_of_the_first(void **state)
+{
+	damaged_batch(*state, 0, true);
+}
+
 static void many_pieces_are_walked(void **state)
 {
 	(void)state;
@@ -320,6 +371,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(references_without_a_body_are_told_once, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(counts_are_mended, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			damage_in_a_batch_is_found_and_frees_nothing_alive, setup, teardown),
+		cmocka_unit_test_setup_teardown(also_in_its_header, setup, teardown),
+		cmocka_unit_test_setup_teardown(also_in_the_first_of_a_segment, setup, teardown),
+		cmocka_unit_test_setup_teardown(also_in_the_header_of_the_first, setup,
+						teardown),
 		cmocka_unit_test(many_pieces_are_walked),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
