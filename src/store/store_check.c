@@ -124,11 +124,18 @@ enum status check_unit_locked(struct check *c, const uint32_t *ids, size_t n_ids
 			      check_fn fn, void *ctx, uint64_t *out_faults, struct err *e)
 {
 	struct look l = { .c = c, .sure = true };
+	struct err why = { 0 };
 	enum status st = txn_begin_wait(c->s, ids, n_ids, &l.t, e);
 
 	if (st != ST_OK)
 		return st;
-	st = fn(&l, ctx, e);
+	st = fn(&l, ctx, &why);
+	if (st != ST_OK && why.code == ERR_NO_ACCOUNT) { /* removed meanwhile */
+		store_abort(l.t);
+		return ST_OK;
+	}
+	if (st != ST_OK && e)
+		*e = why;
 	bool changes = st == ST_OK && c->opt->repair && (l.silent || l.repaired + l.lost);
 
 	if (changes)

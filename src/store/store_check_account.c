@@ -407,7 +407,7 @@ static enum status account_look(struct tree *t, struct err *e)
 			c->row = t->ta->hot->row;
 		return st;
 	}
-	if (c->row_ok)
+	if (c->row_ok || (have == ST_NOT_FOUND && check_account_gone(l, c->account)))
 		return ST_OK;
 	bool mend = check_fault(l, &(struct where){ .code = "account-row" }, CHECK_LOST,
 				"made again from its mailboxes and messages; its quota has "
@@ -727,6 +727,27 @@ static bool keyword_is_good(slice k)
 		if (k.p[i] <= 0x20 || (unsigned char)k.p[i] >= 0x7f)
 			return false;
 	return k.n > 0 && k.n <= LIMIT_KEYWORD;
+}
+
+static bool take_bit(void *ctx, slice key, slice value)
+{
+	(void)value;
+	*(size_t *)ctx = key.n == 7 ? (unsigned char)key.p[6] + 1u : 0;
+	return false;
+}
+
+enum status check_keywords(struct look *l, struct err *e)
+{
+	struct skey from = key_account_type(l->c->account, 'k'), to = from;
+	size_t n = 0;
+
+	skey_next_prefix(&to);
+	struct kv_range r = { skey_slice(&from), skey_slice(&to), true };
+	enum status st = kv_scan(l->c->s->kv, l->t ? l->t->kt : NULL, &r, take_bit, &n, e);
+
+	if (st == ST_OK && n > l->c->n_keywords)
+		l->c->n_keywords = n < LIMIT_KEYWORDS ? n : LIMIT_KEYWORDS;
+	return st;
 }
 
 static bool take_keyword(void *ctx, slice key, slice value)

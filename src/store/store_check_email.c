@@ -634,9 +634,17 @@ static enum status email_look(struct look *l, const struct check_row *row, struc
 static enum status emails_page(struct look *l, void *ctx, struct err *e)
 {
 	const struct check_page *p = &l->c->page;
+	struct txn_account *ta;
 	enum status st = ST_OK;
 
 	(void)ctx;
+	if (l->sure && l->c->row_ok) { /* as it is by now */
+		st = repair_account(l, &ta, e);
+		if (st == ST_OK) {
+			l->c->row = ta->hot->row;
+			st = check_keywords(l, e);
+		}
+	}
 	for (size_t i = 0; i < p->n && st == ST_OK; i++)
 		st = email_look(l, &p->at[i], e);
 	if (!l->sure && l->c->pass == CHECK_FIRST)

@@ -89,12 +89,16 @@ static enum status due_page(struct look *l, void *ctx, struct err *e)
 	return st;
 }
 
-static enum status handoff_row(struct look *l, const struct check_row *row, struct err *e)
+static enum status handoff_row(struct look *l, void *ctx, struct err *e)
 {
+	const struct check_row *row = ctx;
+
 	struct where w = { .code = "hand-off" };
 	struct row_handoff h;
 	uint64_t id = key_u64(row->key, 5);
 
+	if (!check_has(l, row->key, l->c->page.a))
+		return ST_OK; /* filed meanwhile */
 	if (row->key.n != 13 || !row_handoff_read(row->value, &h)) {
 		if (!check_fault(l, &w, CHECK_LOST, "put aside",
 				 "a message that was to be filed cannot be read"))
@@ -120,8 +124,12 @@ static enum status handoffs_page(struct look *l, void *ctx, struct err *e)
 	enum status st = ST_OK;
 
 	(void)ctx;
-	for (size_t i = 0; i < l->c->page.n && st == ST_OK; i++)
-		st = handoff_row(l, &l->c->page.at[i], e);
+	for (size_t i = 0; i < l->c->page.n && st == ST_OK; i++) {
+		struct rd r = rd_init(slice_from(l->c->page.at[i].key, 1));
+		uint32_t account = rd_u32(&r); /* who files it holds this lock */
+
+		st = check_unit(l->c, &account, 1, handoff_row, &l->c->page.at[i], e);
+	}
 	return st;
 }
 

@@ -4,7 +4,8 @@ import glob
 import json
 import os
 
-from backup_world import ANN, BOB, deliver, everything, good, imap, mail, world
+from backup_world import ANN, BOB, Load, deliver, everything, good, imap, mail, world
+from harness import wait_for
 from system import DATAERR, NOUSER, OK, USAGE, run_tests
 
 COUNT = 12
@@ -128,6 +129,30 @@ def test_no_server():
         assert s.run("check")[0] == OK
         s.start()
         mended(s, uid, every)
+
+
+def test_under_load():
+    """while mail comes in, flags change and messages move and go, nothing is taken for damage, and a repair mends nothing"""
+    with world() as s:
+        load = [Load(s, f"load{i}") for i in range(2)]
+        for x in load:
+            x.start()
+        wait_for("some load", lambda: all(len(x.ledger) > 10 for x in load))
+        c = imap(s)
+        c.create("Other")
+        for turn in range(6):
+            good(c.select("INBOX"))
+            good(c.store("1:5", "+FLAGS", f"(\\Seen $Turn{turn})"))
+            good(c.uid("MOVE", "1:2000", "Other") if turn % 2 else c.copy("1:3", "Other"))
+            good(c.select("Other"))
+            good(c.store("1:3", "+FLAGS", "(\\Deleted)"))
+            good(c.expunge())
+            rc, out, err = s.run("--json", "check", *(["--repair"] if turn > 2 else []))
+            assert rc == OK and notes(out)[1]["state"] == "clean", (turn, out, err)
+        c.logout()
+        for x in load:
+            x.stop()
+        assert s.run("check")[0] == OK
 
 
 def test_usage():
