@@ -20,7 +20,8 @@ struct writer { /* one waiting client */
 	struct writer *next;
 	uint64_t seed;
 	char *body;
-	struct blob_id old[OLD]; /* delivered, in turn; three of four go when their place is needed */
+	struct blob_id
+		old[OLD]; /* delivered, in turn; three of four go when their place is needed */
 	uint64_t n;
 };
 struct bench {
@@ -188,10 +189,9 @@ static double median(double *v, size_t n)
 
 static struct kv_collected collected(struct kv *kv)
 {
-	pthread_mutex_lock(&kv->gc.mu);
-	struct kv_collected c = kv->gc.sum;
-	pthread_mutex_unlock(&kv->gc.mu);
-	return c;
+	struct kv_stat s;
+	kv_stat(kv, &s);
+	return s.collected;
 }
 
 static uint64_t arg_number(int argc, char **argv, int i, uint64_t preset)
@@ -233,7 +233,9 @@ int main(int argc, char **argv)
 		w->body = mem_new(b.body);
 		random_bytes(&w->seed, sizeof(w->seed));
 		for (size_t k = 0; k < b.body; k++)
-			w->body[k] = "This line of the message is like every other.\r\n"[k % 47];
+			w->body[k] =
+				"This line of the message is like every other.\r\n"[k %
+										    47];
 	}
 	run(&b, 600, arg_number(argc, argv, 6, 30000));
 	for (size_t i = 0; i < rounds; i++) {

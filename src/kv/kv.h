@@ -163,5 +163,6 @@ struct kv_stat {
 	/* of the opening: the format it was in (0: it was made), batches taken from the log, batches lost to salvage */
 	unsigned format_was;
 	uint64_t replayed, lost;
+	struct kv_collected collected; /* since the opening */
 };
 void kv_stat(struct kv *kv, struct kv_stat *out);

@@ -134,7 +134,7 @@ struct kv_segs {
 	struct kv_seg *list; /* open ones */
 	size_t n_idle;
 	uint64_t clock;
-	uint32_t next_no;
+	_Atomic uint32_t next_no; /* written under mu */
 	uint64_t max_bytes; /* KV_SEG_BYTES; tests make it small */
 	struct kv_seg *bulk;  /* shared by uploads in flight */
 	uint64_t bulk_end;

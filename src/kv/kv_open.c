@@ -243,4 +243,7 @@ void kv_stat(struct kv *kv, struct kv_stat *out)
 		.replayed = kv->replayed,
 		.lost = kv->lost,
 	};
+	pthread_mutex_lock(&kv->gc.mu);
+	out->collected = kv->gc.sum;
+	pthread_mutex_unlock(&kv->gc.mu);
 }

@@ -82,10 +82,9 @@ static inline struct kv_collected collect(struct kv *kv)
 /* Since the store was opened, the keeper's own work included. */
 static inline struct kv_collected collected(struct kv *kv)
 {
-	pthread_mutex_lock(&kv->gc.mu);
-	struct kv_collected c = kv->gc.sum;
-	pthread_mutex_unlock(&kv->gc.mu);
-	return c;
+	struct kv_stat s;
+	kv_stat(kv, &s);
+	return s.collected;
 }
 
 /* The body comes back whole, and in pieces. */
