@@ -409,7 +409,7 @@ struct restore_scan {
 		struct row_mbox row;
 	} *at;
 	size_t n, cap;
-	bool has_kept;
+	int64_t hour; /* of the last kept message */
 };
 
 static bool restore_kept(void *ctx, slice key, slice value)
@@ -418,16 +418,21 @@ static bool restore_kept(void *ctx, slice key, slice value)
 	struct row_gone g;
 	struct row_kept_mbox m;
 
-	if (key.p[5] == 'x' && row_gone_read(value, 0, &g)) {
+	int64_t time;
+	uint32_t mbox, uid;
+
+	if (key.p[5] == 'x' && row_gone_read(value, 0, &g) &&
+	    key_kept_read(key, &time, &mbox, &uid)) {
 		r->bytes += g.msg.row.size;
 		r->messages++;
-		r->has_kept = true;
+		if (time / 3600 != r->hour) /* found meanwhile, without an account */
+			kept_note(r->t, KEPT_MESSAGES, key_account_of(key), 0, time);
+		r->hour = time / 3600;
 	} else if (key.p[5] == 'd' && row_kept_mbox_read(value, &m)) {
 		struct rd id = rd_init(slice_from(key, 6));
 
 		r->bytes += m.mbox.bytes;
 		r->messages += m.mbox.messages;
-		/* its row Z may have been found meanwhile, without an account */
 		kept_note(r->t, KEPT_MAILBOX, key_account_of(key), rd_u32(&id), m.time);
 	}
 	return true;
@@ -531,8 +536,6 @@ enum status account_restore(struct store_txn *t, uint32_t account, struct err *e
 		return st;
 	acct.held_bytes = r.bytes;
 	acct.held_messages = r.messages;
-	if (r.has_kept) /* rows Z of before may have been found without an account */
-		kept_note(t, KEPT_MESSAGES, account, 0, saved_now(t->s));
 	buf_init(&b, LIMIT_VALUE);
 	row_account_write(&b, &acct);
 	txn_put_buf(t, skey_slice(&ka), &b);
