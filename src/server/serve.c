@@ -115,8 +115,8 @@ static enum status check_owner(const char *dir, struct err *e)
 static enum status check_restore(struct server *s, struct err *e)
 {
 	struct io_stat st;
-	if (io_stat_path(arena_fmt(&s->arena, "%s/" BACKUP_RESTORING, s->cfg->data).p, &st,
-			 NULL) != ST_OK)
+	if (io_stat_path(arena_fmt(&s->arena, "%s/" BACKUP_RESTORING, s->cfg->data).p,
+			 &st, NULL) != ST_OK)
 		return ST_OK;
 	return err_set(e, ERR_CANNOT,
 		       "a restore into %s was not finished: run facteur restore again",
