@@ -15,6 +15,10 @@
 #include "base/io.h"
 
 #define COPY_STEP (1u << 20)
+/* A crash after a crash after a crash must not make each start longer than the last: more
+ * batches than these go to the engine's files at once, when there is room for them. */
+#define FLUSH_BATCHES 1000u
+#define FLUSH_ROOM (128u << 20)
 
 struct first { /* a segment that begins with a batch record */
 	uint32_t no;
@@ -358,6 +362,16 @@ static void replay_done(struct replay *r)
 	mem_free(r->others);
 }
 
+static enum status flush_many(struct replay *r, struct err *e)
+{
+	uint64_t room;
+
+	if (r->n < FLUSH_BATCHES || io_free_bytes(r->kv->dir, &room, NULL) != ST_OK ||
+	    room < FLUSH_ROOM)
+		return ST_OK;
+	return r->kv->en->ops->flush(r->kv->en, e);
+}
+
 static enum status replay_all(struct replay *r, bool salvage, struct err *e)
 {
 	struct kv *kv = r->kv;
@@ -382,6 +396,8 @@ static enum status replay_all(struct replay *r, bool salvage, struct err *e)
 	}
 	if (st == ST_OK && r->n)
 		st = write_again(kv, r->last_off, r->at.end, e);
+	if (st == ST_OK)
+		st = flush_many(r, e);
 	if (st == ST_OK && !r->lost)
 		remove_torn(r);
 	kv->replayed = r->n;
