@@ -5,22 +5,32 @@
 #include "base/utf8.h"
 #include "store/store.h"
 
-static const slice dot_code = S("&AC4-");
-
 /* --- folders ------------------------------------------------------------------------ */
+
+/* What an escape looks like: "%2e" and "%25", in either case. */
+static char escape_at(slice s, size_t at)
+{
+	if (at + 3 > s.n || s.p[at] != '%' || s.p[at + 1] != '2')
+		return 0;
+	if (s.p[at + 2] == 'e' || s.p[at + 2] == 'E')
+		return '.';
+	return s.p[at + 2] == '5' ? '%' : 0;
+}
 
 static void part_write(struct buf *out, slice part)
 {
 	struct buf b;
-	buf_init(&b, 16 * LIMIT_MAILBOX_NAME);
-	utf7_encode(&b, part);
-	for (slice rest = buf_slice(&b); rest.n > 0;) {
-		size_t dot = slice_chr(rest, '.', 0);
-		buf_add(out, slice_sub(rest, 0, dot));
-		if (dot < rest.n)
-			buf_add(out, dot_code);
-		rest = slice_from(rest, dot + 1);
+	buf_init(&b, 4 * LIMIT_MAILBOX_NAME);
+	for (size_t i = 0; i < part.n; i++) {
+		if (part.p[i] == '.')
+			buf_adds(&b, "%2e");
+		else if (escape_at(part, i))
+			buf_adds(&b, "%25");
+		else
+			buf_addc(&b, part.p[i]);
 	}
+	utf7_encode(out, buf_slice(&b));
+	out->full |= b.full;
 	buf_done(&b);
 }
 
@@ -44,30 +54,24 @@ static bool is_text(slice s)
 	return s.n > 0;
 }
 
-static bool piece_read(struct arena *a, slice piece, slice *out)
-{
-	if (utf7_decode(a, piece, out))
-		return true;
-	*out = piece;
-	return utf8_is_valid(piece);
-}
-
-/* One part: modified UTF-7 between codes for a dot. */
+/* One part: modified UTF-7, or else UTF-8; then the escapes. */
 static bool part_read(struct arena *a, slice part, slice *out)
 {
-	slice name = SL("");
-	for (slice rest = part; rest.n > 0;) {
-		slice piece;
-		size_t dot = slice_find(rest, dot_code, 0);
-		if (!piece_read(a, slice_sub(rest, 0, dot), &piece))
+	slice name;
+	if (!utf7_decode(a, part, &name)) {
+		if (!utf8_is_valid(part))
 			return false;
-		name = arena_join(a, name, piece);
-		if (dot < rest.n)
-			name = arena_join(a, name, SL("."));
-		rest = slice_from(rest, dot + dot_code.n);
+		name = part;
 	}
-	*out = name;
-	return is_text(name);
+	char *p = arena_alloc(a, name.n + 1);
+	size_t n = 0;
+	for (size_t i = 0; i < name.n; i++) {
+		char c = escape_at(name, i);
+		p[n++] = c ? c : name.p[i];
+		i += c ? 2 : 0;
+	}
+	*out = slice_make(p, n);
+	return is_text(*out);
 }
 
 static bool parts_read(struct arena *a, slice parts, char sep, slice *out)

@@ -9,8 +9,9 @@
  *	…/dovecot-keywords             "0 $Forwarded": the letters a… of this folder
  *	DIR/subscriptions              a name a line
  *
- * A dot inside a part, which Maildir++ has no way to write, becomes "&AC4-". Files we write
- * carry UID and UIDVALIDITY in their name, so that the directory itself says what an
+ * A dot inside a part, which Maildir++ has no way to write, becomes "%2e", as Dovecot does
+ * with mailbox_list_storage_escape_char = %; and "%25" is a '%' that could be taken for one
+ * of these. Files we write carry UID and UIDVALIDITY in their name, so that the directory itself says what an
  * interrupted export has done: "1700000000.F7V1699.facteur,S=1043,W=1070:2,FS". */
 #include "base/arena.h"
 #include "base/buf.h"

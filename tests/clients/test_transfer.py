@@ -9,20 +9,18 @@ import json
 import mailbox
 import os
 import random
-import shutil
 import signal
 import socket
 import struct
 import subprocess
 import sys
-import tempfile
 import time
 
-from harness import Skip, ok, run, wait_for
-from system import DATAERR, IOERR, NOINPUT, NOUSER, OK, TEMPFAIL, USAGE, System, run_tests
+from harness import ok, wait_for
+from system import DATAERR, NOINPUT, NOUSER, OK, TEMPFAIL, USAGE, System, run_tests
 
 ANN, BOB = "ann@a.example", "bob@a.example"
-FOLDERS = ("", ".Sent", ".Work.2026", ".&AOk-t&AOk-.v1&AC4-2", ".INBOX.Sub")
+FOLDERS = ("", ".Sent", ".Work.2026", ".&AOk-t&AOk-.v1%2e2", ".INBOX.Sub")
 
 
 class Mail(System):
@@ -73,14 +71,14 @@ def make_maildir(top, n, seed=1, size=900, folders=FOLDERS, uidlist=True):
             f.write("0 $Forwarded\n1 work\n2 NonJunk\n")
         lines = [f"3 V{1600000000 + k} N{3 * n + 10} G3085f01b7f11094c501100008c4a11c1"]
         for i in range(n):
-            base = f"{1500000000 + i}.M{i}P7.host,S=1,W=2"
+            base = f"{1500000000 + i}.M{i}P7.host"
             fresh = i % 29 == 0
             flags = "".join(sorted(r.sample("DFRST", r.randrange(4)))) + "".join(sorted(r.sample("abc", r.randrange(3))))
             p = os.path.join(d, "new" if fresh else "cur", base + ("" if fresh else ":2," + flags))
             with open(p, "wb") as f:
                 f.write(text(i, r, size))
             os.utime(p, (1, 1400000000 + 61 * i + k))
-            lines.append(f"{3 * i + 2} W2 :{base}")
+            lines.append(f"{3 * i + 2} :{base}")
         if uidlist:
             with open(os.path.join(d, "dovecot-uidlist"), "w") as f:
                 f.write("\n".join(lines) + "\n")
@@ -443,32 +441,6 @@ def damage(s):
     return at
 
 
-def test_full_target():
-    """a full disk stops the export; what is there is whole, and with room the same command goes on"""
-    if os.geteuid() != 0:
-        raise Skip("a small file system needs root")
-    with Mail() as s:
-        src, small = s.path("src"), s.path("small")
-        make_maildir(src, 2500, folders=("",), size=1500)
-        s.good("import", ANN, "--from", src)
-        os.mkdir(small)
-        if run("mount", "-t", "tmpfs", "-o", "size=6m", "none", small, check=False)[0] != 0:
-            raise Skip("a small file system cannot be mounted here")
-        try:
-            for kind, size in (("maildir", "6m"), ("mbox", "3m")):
-                to = os.path.join(small, kind)
-                run("mount", "-o", "remount,size=" + size, small)
-                s.hears("export", ANN, "--format", kind, "--to", to, says="No space left", code=TEMPFAIL)
-                run("mount", "-o", "remount,size=64m", small)
-                r = s.good("export", ANN, "--format", kind, "--to", to)
-                assert r["ok"] and r["mailboxes"][0]["messages"] == 2500, r
-                if kind == "maildir":
-                    assert maildir(to) == maildir(src)
-                shutil.rmtree(to)
-        finally:
-            run("umount", small)
-
-
 def test_delivered_mail():
     """mail that came by SMTP goes out with its trace lines, and is known again when it comes back"""
     with Mail() as s:
@@ -532,7 +504,8 @@ def large(n):
         assert s.stop() == 0
 
 
-if len(sys.argv) > 1 and sys.argv[1] == "--large":
-    large(int(sys.argv[2]) if len(sys.argv) > 2 else 100000)
-else:
-    run_tests(globals())
+if __name__ == "__main__":
+    if len(sys.argv) > 1 and sys.argv[1] == "--large":
+        large(int(sys.argv[2]) if len(sys.argv) > 2 else 100000)
+    else:
+        run_tests(globals())

@@ -21,11 +21,13 @@ static void folders_are_named_as_dovecot_names_them(void **state)
 		{ "INBOX/Sub", ".INBOX.Sub" },
 		{ "Entw\xc3\xbcrfe", ".Entw&APw-rfe" },
 		{ "R&D", ".R&-D" },
-		{ "v1.2", ".v1&AC4-2" },
-		{ "a.b/c.", ".a&AC4-b.c&AC4-" },
-		{ "\xe5\x8f\xb0\xe5\x8c\x97.x", ".&U,BTFw-&AC4-x" },
+		{ "v1.2", ".v1%2e2" },
+		{ "a.b/c.", ".a%2eb.c%2e" },
+		{ "\xe5\x8f\xb0\xe5\x8c\x97.x", ".&U,BTFw-%2ex" },
 		{ " blank ", ". blank " },
 		{ "&AC4-", ".&-AC4-" },
+		{ "100%", ".100%" },
+		{ "%2e %25 %2", ".%252e %2525 %2" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
