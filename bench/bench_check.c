@@ -32,12 +32,14 @@ static void fill(struct store *s, uint32_t account, unsigned from, unsigned n)
 	for (unsigned i = from; i < from + n; i++) {
 		struct intake *in = intake_new(s, 0, LIMIT_MESSAGE);
 		struct store_place place = { .account = account,
-					     .prefix = SL("Return-Path: <x@example.net>\r\n"),
+					     .prefix = SL(
+						     "Return-Path: <x@example.net>\r\n"),
 					     .internal_date = 1700000000 };
-		int head = snprintf(text, SIZE,
-				    "From: a@example.net\r\nSubject: %u\r\nMessage-ID: <%u.%u@bench>"
-				    "\r\nReferences: <%u.%u@bench>\r\n\r\n",
-				    i, i, account, i / 4 * 4, account);
+		int head = snprintf(
+			text, SIZE,
+			"From: a@example.net\r\nSubject: %u\r\nMessage-ID: <%u.%u@bench>"
+			"\r\nReferences: <%u.%u@bench>\r\n\r\n",
+			i, i, account, i / 4 * 4, account);
 
 		for (size_t k = (size_t)head; k < SIZE; k++)
 			text[k] = k % 72 == 70	 ? '\r'
@@ -90,9 +92,10 @@ static void check(struct store *s, bool quick)
 
 static struct kv *open_kv(const char *dir)
 {
-	struct kv_options opt = {
-		.engine = KV_ROCKSDB, .mode = KV_COMMIT_INLINE, .dir = dir, .cache_bytes = 8u << 20
-	};
+	struct kv_options opt = { .engine = KV_ROCKSDB,
+				  .mode = KV_COMMIT_INLINE,
+				  .dir = dir,
+				  .cache_bytes = 8u << 20 };
 	struct kv *kv;
 	struct err e;
 

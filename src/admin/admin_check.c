@@ -130,11 +130,10 @@ static json_t *summary(const struct store_check_result *r)
 			      (json_int_t)r->mailboxes, "messages",
 			      (json_int_t)r->messages, "bodies", (json_int_t)r->bodies,
 			      "found", (json_int_t)r->found, "repaired",
-			      (json_int_t)r->repaired, "lost", (json_int_t)r->lost, "left",
-			      (json_int_t)r->left, "exit", r->left ? EX_DATAERR : EX_OK);
-	const char *state = r->found == 0 ? "clean"
-			    : r->left	  ? "damaged"
-					  : "repaired";
+			      (json_int_t)r->repaired, "lost", (json_int_t)r->lost,
+			      "left", (json_int_t)r->left, "exit",
+			      r->left ? EX_DATAERR : EX_OK);
+	const char *state = r->found == 0 ? "clean" : r->left ? "damaged" : "repaired";
 	json_object_set_new(v, "state", json_string(state));
 	if (r->aside_file[0])
 		json_object_set_new(v, "aside", frame_text(slice_str(r->aside_file)));
@@ -163,18 +162,20 @@ static enum status serve_check(const struct admin_ctx *ctx, const json_t *args,
 	frame_conn_init(&r.conn, fd, stop);
 	bool mended = ctx->mended != NULL && ctx->mended[0] != '\0';
 	if (mended)
-		note_found(&r, &(struct store_check_finding){
-				       .fate = CHECK_LOST,
-				       .code = "store",
-				       .text = slice_str(ctx->mended),
-				       .remedy = "the check goes on with what is there" });
+		note_found(&r,
+			   &(struct store_check_finding){
+				   .fate = CHECK_LOST,
+				   .code = "store",
+				   .text = slice_str(ctx->mended),
+				   .remedy = "the check goes on with what is there" });
 	enum status st = store_check(ctx->store, &o, &result, e);
 	result.found += mended;
 	result.lost += mended;
 	if (st == ST_OK && result.stopped)
-		st = r.broken ? err_set(e, r.e.code, "%s", r.e.text)
-			      : err_set(e, ERR_BUSY,
-					"the server is shutting down: the check did not end");
+		st = r.broken
+			     ? err_set(e, r.e.code, "%s", r.e.text)
+			     : err_set(e, ERR_BUSY,
+				       "the server is shutting down: the check did not end");
 	if (st == ST_OK)
 		st = frame_send_json(&r.conn, FRAME_RESULT, summary(&result), e);
 	frame_conn_done(&r.conn);

@@ -75,7 +75,8 @@ static bool is_repair(const json_t *request)
 {
 	const char *noun = json_string_value(json_object_get(request, "noun"));
 	return noun && strcmp(noun, "check") == 0 &&
-	       json_is_true(json_object_get(json_object_get(request, "options"), "repair"));
+	       json_is_true(
+		       json_object_get(json_object_get(request, "options"), "repair"));
 }
 
 /* One that the engine refuses for its damage is put together again by it, and one whose log has a
@@ -86,10 +87,11 @@ static enum status open_repair(struct kv_options *opt, struct cli_store *s, stru
 	opt->salvage = true;
 	enum status st = kv_open(opt, &s->kv, e);
 	if (st != ST_OK && e->code == ERR_CORRUPT) {
-		snprintf(s->mended, sizeof(s->mended),
-			 "the rows could not be opened (%.120s); what can be read of them "
-			 "was put together again",
-			 e->text);
+		snprintf(
+			s->mended, sizeof(s->mended),
+			"the rows could not be opened (%.120s); what can be read of them "
+			"was put together again",
+			e->text);
 		st = kv_repair(opt->dir, e);
 		if (st == ST_OK)
 			st = kv_open(opt, &s->kv, e);
@@ -145,9 +147,10 @@ enum status cli_store_open(const struct cli *c, const json_t *request,
 		st = store_repair_format(out->kv, &out->clock, &epoch, e);
 		if (st == ST_OK)
 			st = store_open(out->kv, &out->clock, &out->store, e);
-		snprintf(out->mended, sizeof(out->mended),
-			 "the row that says what the store is was lost and made again; old "
-			 "and new mail no longer meet in a thread");
+		snprintf(
+			out->mended, sizeof(out->mended),
+			"the row that says what the store is was lost and made again; old "
+			"and new mail no longer meet in a thread");
 	}
 	if (st != ST_OK) {
 		cli_store_close(out);

@@ -88,8 +88,9 @@ static enum status open_files(struct kv *kv, const struct kv_options *opt, struc
 	kv->dir = mem_new(n);
 	memcpy(kv->dir, opt->dir, n);
 	/* The engine first: its LOCK file is what keeps two programs apart. */
-	st = kv_rocksdb_open(meta, how, opt->cache_bytes ? opt->cache_bytes : CACHE_DEFAULT,
-			     &kv->en, e);
+	st = kv_rocksdb_open(meta, how,
+			     opt->cache_bytes ? opt->cache_bytes : CACHE_DEFAULT, &kv->en,
+			     e);
 	if (st == ST_OK)
 		st = kv_segs_open(&kv->segs, bodies, e);
 	return st == ST_OK ? settle(kv, opt, e) : st;

@@ -77,7 +77,8 @@ enum status check_walk(struct check *c, slice prefix, const uint32_t *ids, size_
 		struct err why = { 0 };
 
 		arena_reset(&c->page_arena);
-		c->page.at = arena_array(&c->page_arena, CHECK_PAGE, sizeof(struct check_row));
+		c->page.at =
+			arena_array(&c->page_arena, CHECK_PAGE, sizeof(struct check_row));
 		enum status read = check_page_read(c, NULL, from, to, &why);
 
 		if (read != ST_OK && c->page.n == 0) {
@@ -94,7 +95,8 @@ enum status check_walk(struct check *c, slice prefix, const uint32_t *ids, size_
 		}
 		if (c->page.n == 0)
 			return ST_OK;
-		bool last = read == ST_OK && c->page.n < CHECK_PAGE && c->page.bytes < PAGE_BYTES;
+		bool last = read == ST_OK && c->page.n < CHECK_PAGE &&
+			    c->page.bytes < PAGE_BYTES;
 		AUTO_ARENA range = { 0 };
 		arena_init(&range);
 		slice end = after(&range, c->page.at[c->page.n - 1].key);
@@ -334,7 +336,8 @@ static enum status accounts_check(struct check *c, struct err *e)
 	enum status st = ST_OK;
 
 	c->unit = "messages";
-	for (uint64_t at = 1; at <= UINT32_MAX && !check_stopped(c); at = n.account + 1ull) {
+	for (uint64_t at = 1; at <= UINT32_MAX && !check_stopped(c);
+	     at = n.account + 1ull) {
 		st = account_next(c, (uint32_t)at, &n, e);
 		if (st != ST_OK || !n.found)
 			break;
@@ -350,7 +353,8 @@ static enum status account_named(struct check *c, struct err *e)
 {
 	struct store_account acct = { 0 };
 	struct store_recipient r;
-	enum status st = store_account_get(c->s, c->opt->address, &c->acct_arena, &acct, NULL);
+	enum status st =
+		store_account_get(c->s, c->opt->address, &c->acct_arena, &acct, NULL);
 
 	if (st != ST_OK) { /* its rows may be what is damaged */
 		st = store_resolve(c->s, c->opt->address, &c->acct_arena, &r, e);
@@ -425,7 +429,8 @@ enum status store_check(struct store *s, const struct store_check_options *opt,
 
 	*out = (struct store_check_result){ 0 };
 	if (opt->repair && !opt->aside_dir)
-		return err_set(e, ERR_CANNOT, "a repair needs a place to put things aside");
+		return err_set(e, ERR_CANNOT,
+			       "a repair needs a place to put things aside");
 	arena_init(&c.page_arena);
 	arena_init(&c.acct_arena);
 	arena_init(&c.log_arena);

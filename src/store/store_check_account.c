@@ -1,8 +1,9 @@
-/* store_check_account.c — an account's own rows: a, f, F, k, b. One unit: there are few of them. */
+/* store_check_account.c — an account's own rows: a, f, F. One unit with k and b: there are few of
+ * them. */
 #include "store/store_check_int.h"
 
-#define EPOCH_OF_MBOX(id) ((id) >> 24)
-#define NUMBER_OF_MBOX(id) ((id) & 0xffffffu)
+#define EPOCH_OF_MBOX(id)  ((id) >> 24)
+#define NUMBER_OF_MBOX(id) ((id)&0xffffffu)
 
 struct check_name { /* a row F */
 	slice key, value, name;
@@ -331,7 +332,7 @@ static uint64_t last_number(struct look *l, char kind)
 	struct kv_range r = { skey_slice(&from), skey_slice(&to), true };
 
 	return kv_scan(l->c->s->kv, l->t->kt, &r, take_last, &k, NULL) == ST_OK ? k.value
-										 : 0;
+										: 0;
 }
 
 static bool take_modseq(void *ctx, slice key, slice value)
@@ -339,8 +340,8 @@ static bool take_modseq(void *ctx, slice key, slice value)
 	uint64_t *highest = ctx;
 	struct row_message m;
 
-	if (row_message_read(value, key_message_uid(key), &m) && m.row.modseq > *highest &&
-	    m.row.modseq < UINT64_MAX / 2)
+	if (row_message_read(value, key_message_uid(key), &m) &&
+	    m.row.modseq > *highest && m.row.modseq < UINT64_MAX / 2)
 		*highest = m.row.modseq;
 	return true;
 }
@@ -409,11 +410,12 @@ static enum status account_look(struct tree *t, struct err *e)
 	}
 	if (c->row_ok || (have == ST_NOT_FOUND && check_account_gone(l, c->account)))
 		return ST_OK;
-	bool mend = check_fault(l, &(struct where){ .code = "account-row" }, CHECK_LOST,
-				"made again from its mailboxes and messages; its quota has "
-				"to be set again",
-				"the account's own row %s",
-				have == ST_OK ? "cannot be read" : "is missing");
+	bool mend =
+		check_fault(l, &(struct where){ .code = "account-row" }, CHECK_LOST,
+			    "made again from its mailboxes and messages; its quota has "
+			    "to be set again",
+			    "the account's own row %s",
+			    have == ST_OK ? "cannot be read" : "is missing");
 	if (!mend)
 		return ST_OK;
 	struct hot *h = hot_take(c->s, c->account);
@@ -448,11 +450,12 @@ static enum status box_lost(struct tree *t, struct check_box *b, struct err *e)
 
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	if (!check_fault(t->l, &w, CHECK_REPAIRED,
-			 "made again from its name and its messages, with a new UIDVALIDITY "
-			 "unless the server still knew it",
-			 "the row of the mailbox %s",
-			 st == ST_OK ? "cannot be read" : "is missing"))
+	if (!check_fault(
+		    t->l, &w, CHECK_REPAIRED,
+		    "made again from its name and its messages, with a new UIDVALIDITY "
+		    "unless the server still knew it",
+		    "the row of the mailbox %s",
+		    st == ST_OK ? "cannot be read" : "is missing"))
 		return ST_OK;
 	if (st == ST_OK)
 		st = repair_aside(t->l, skey_slice(&k), raw, e);
@@ -467,8 +470,8 @@ static enum status box_name(struct tree *t, struct check_box *b, struct err *e)
 	struct check_name *own = NULL;
 	enum status st = ST_OK;
 
-	if (b->row.parent && (!check_box(t->l->c, b->row.parent) ||
-			      is_below_itself(t->l->c, b))) {
+	if (b->row.parent &&
+	    (!check_box(t->l->c, b->row.parent) || is_below_itself(t->l->c, b))) {
 		if (!check_fault(t->l, &w, CHECK_REPAIRED, "put at the top level",
 				 "the mailbox lies below one that is not there"))
 			return ST_OK;
@@ -481,12 +484,14 @@ static enum status box_name(struct tree *t, struct check_box *b, struct err *e)
 		if (n->bad || n->id != b->id || n->used)
 			continue;
 		n->used = true;
-		if (!own && n->parent == b->row.parent && slice_eq(n->name, b->row.name)) {
+		if (!own && n->parent == b->row.parent &&
+		    slice_eq(n->name, b->row.name)) {
 			own = n;
 			continue;
 		}
 		if (check_fault(t->l, &w, CHECK_REPAIRED, "taken out",
-				"the name '%.*s' also leads to this mailbox", FMT(n->name)))
+				"the name '%.*s' also leads to this mailbox",
+				FMT(n->name)))
 			st = repair_drop(t->l, n->key, n->value, e);
 	}
 	if (own || st != ST_OK)
@@ -560,11 +565,13 @@ static enum status box_numbers(struct tree *t, struct check_box *b, struct err *
 	if (b->row.modseq > c->row.modseq &&
 	    check_fault(t->l, &w, CHECK_REPAIRED, "the account's is raised",
 			"the mailbox's MODSEQ is above the account's")) {
-		if (b->row.modseq > UINT64_MAX / 4) { /* no client could go on from there */
+		if (b->row.modseq >
+		    UINT64_MAX / 4) { /* no client could go on from there */
 			st = box_hot(t, b, &m, e);
 			if (st != ST_OK)
 				return st;
-			m->row.uidvalidity = b->row.uidvalidity = txn_uidvalidity(t->l->t);
+			m->row.uidvalidity = b->row.uidvalidity =
+				txn_uidvalidity(t->l->t);
 			m->row.modseq = b->row.modseq = txn_modseq(t->ta);
 		} else {
 			t->ta->hot->row.modseq = b->row.modseq;
@@ -610,7 +617,8 @@ static enum status role_look(struct tree *t, enum store_role role, struct err *e
 			continue;
 		}
 		w.mbox = b->id;
-		if (check_fault(t->l, &w, CHECK_REPAIRED, "it becomes an ordinary mailbox",
+		if (check_fault(t->l, &w, CHECK_REPAIRED,
+				"it becomes an ordinary mailbox",
 				"two mailboxes have the same use")) {
 			struct hot_mbox *m;
 			enum status st = box_hot(t, b, &m, e);
@@ -632,9 +640,11 @@ static enum status role_look(struct tree *t, enum store_role role, struct err *e
 	if (has && !has->has_row)
 		return ST_OK; /* told as a mailbox that is lost */
 	w.mbox = claims ? claims->id : 0;
-	if (!check_fault(t->l, &w, CHECK_REPAIRED, "set from the mailboxes that are there",
+	if (!check_fault(t->l, &w, CHECK_REPAIRED,
+			 "set from the mailboxes that are there",
 			 "the account does not know which mailbox is its %s",
-			 role == ROLE_INBOX ? "INBOX" : "Drafts, Sent, Junk, Trash or Archive"))
+			 role == ROLE_INBOX ? "INBOX"
+					    : "Drafts, Sent, Junk, Trash or Archive"))
 		return ST_OK;
 	if (claims) {
 		struct hot_mbox *m;
@@ -647,7 +657,8 @@ static enum status role_look(struct tree *t, enum store_role role, struct err *e
 	}
 	if (role != ROLE_INBOX)
 		return role_set(t, role, 0);
-	struct hot_mbox *m = txn_mbox_new(t->l->t, t->ta, 0, SL("INBOX"), ROLE_INBOX, true);
+	struct hot_mbox *m =
+		txn_mbox_new(t->l->t, t->ta, 0, SL("INBOX"), ROLE_INBOX, true);
 
 	c->row = t->ta->hot->row;
 	(void)m;
@@ -692,7 +703,7 @@ static enum status totals_look(struct tree *t)
 	return ST_OK;
 }
 
-/* --- names that lead nowhere, keywords, subscriptions ------------------------------- */
+/* --- names that lead nowhere -------------------------------------------------------- */
 static enum status names_left(struct tree *t, struct err *e)
 {
 	struct where w = { .code = "mailbox-name" };
@@ -712,145 +723,6 @@ static enum status names_left(struct tree *t, struct err *e)
 		}
 	}
 	return ST_OK;
-}
-
-struct keyword_look {
-	struct arena *a;
-	uint64_t seen;
-	struct check_row bad[LIMIT_KEYWORDS + 1];
-	size_t n_bad, top;
-};
-
-static bool keyword_is_good(slice k)
-{
-	for (size_t i = 0; i < k.n; i++)
-		if (k.p[i] <= 0x20 || (unsigned char)k.p[i] >= 0x7f)
-			return false;
-	return k.n > 0 && k.n <= LIMIT_KEYWORD;
-}
-
-static bool take_bit(void *ctx, slice key, slice value)
-{
-	(void)value;
-	*(size_t *)ctx = key.n == 7 ? (unsigned char)key.p[6] + 1u : 0;
-	return false;
-}
-
-enum status check_keywords(struct look *l, struct err *e)
-{
-	struct skey from = key_account_type(l->c->account, 'k'), to = from;
-	size_t n = 0;
-
-	skey_next_prefix(&to);
-	struct kv_range r = { skey_slice(&from), skey_slice(&to), true };
-	enum status st = kv_scan(l->c->s->kv, l->t ? l->t->kt : NULL, &r, take_bit, &n, e);
-
-	if (st == ST_OK && n > l->c->n_keywords)
-		l->c->n_keywords = n < LIMIT_KEYWORDS ? n : LIMIT_KEYWORDS;
-	return st;
-}
-
-static bool take_keyword(void *ctx, slice key, slice value)
-{
-	struct keyword_look *k = ctx;
-	unsigned bit = key.n == 7 ? (unsigned char)key.p[6] : 255;
-
-	if (bit >= LIMIT_KEYWORDS || value.n < 2 || value.p[0] != SCHEMA_ROW ||
-	    !keyword_is_good(slice_from(value, 1))) {
-		if (k->n_bad <= LIMIT_KEYWORDS)
-			k->bad[k->n_bad++] = (struct check_row){ arena_dup(k->a, key),
-								 arena_dup(k->a, value) };
-		if (bit >= LIMIT_KEYWORDS)
-			return true;
-	} else {
-		k->seen |= 1ull << bit;
-	}
-	if (bit >= k->top)
-		k->top = bit + 1;
-	return true;
-}
-
-static enum status keywords_look(struct tree *t, struct err *e)
-{
-	struct where w = { .code = "keyword" };
-	struct keyword_look k = { .a = t->a };
-	enum status st = scan_kind(t->l, 'k', take_keyword, &k, e);
-
-	t->l->c->n_keywords = k.top;
-	for (size_t bit = 0; bit < k.top && st == ST_OK; bit++) {
-		struct skey key = key_keyword(t->l->c->account, (uint8_t)bit);
-		slice raw = slice_make("", 0);
-
-		if (k.seen & (1ull << bit))
-			continue;
-		for (size_t i = 0; i < k.n_bad; i++)
-			if (slice_eq(k.bad[i].key, skey_slice(&key)))
-				raw = k.bad[i].value;
-		bool readable = raw.n > 1 && keyword_is_good(slice_from(raw, 1));
-		slice name = readable ? slice_from(raw, 1)
-				      : arena_fmt(t->a, "Recovered-%zu", bit);
-
-		if (!check_fault(t->l, &w, readable ? CHECK_REPAIRED : CHECK_LOST,
-				 readable ? "written again"
-					  : "the messages that have it keep it under the "
-					    "name Recovered-N",
-				 "the name of keyword %zu %s", bit,
-				 raw.n ? "cannot be read" : "is missing"))
-			continue;
-		AUTO_BUF b = { 0 };
-
-		buf_init(&b, 256);
-		buf_put_u8(&b, SCHEMA_ROW);
-		buf_add(&b, name);
-		if (raw.n)
-			st = repair_aside(t->l, skey_slice(&key), raw, e);
-		txn_put_buf(t->l->t, skey_slice(&key), &b);
-		for (size_t i = 0; t->ta->hot->has_keywords && i < t->ta->hot->n_keywords; i++)
-			mem_free(t->ta->hot->keyword[i]);
-		t->ta->hot->has_keywords = false; /* read again */
-		t->ta->hot->n_keywords = 0;
-	}
-	return st;
-}
-
-struct subscription_look {
-	struct tree *t;
-	slice key, value;
-};
-
-static bool take_subscription(void *ctx, slice key, slice value)
-{
-	struct subscription_look *s = ctx;
-
-	if (value.n == 1 && value.p[0] == SCHEMA_ROW &&
-	    name_is_valid(slice_from(key, 6), NULL))
-		return true;
-	s->key = arena_dup(s->t->a, key);
-	s->value = arena_dup(s->t->a, value);
-	return false;
-}
-
-static enum status subscriptions_look(struct tree *t, struct err *e)
-{
-	struct where w = { .code = "subscription" };
-
-	for (;;) {
-		struct subscription_look s = { .t = t };
-		enum status st = scan_kind(t->l, 'b', take_subscription, &s, e);
-
-		if (st != ST_OK || !s.key.n)
-			return st;
-		slice name = slice_from(s.key, 6);
-
-		if (!check_fault(t->l, &w, CHECK_REPAIRED, "written again",
-				 "the subscription of '%.*s' cannot be read", FMT(name)))
-			return ST_OK; /* the first is enough for the first look */
-		st = repair_drop(t->l, s.key, s.value, e);
-		if (st != ST_OK)
-			return st;
-		if (name_is_valid(name, NULL))
-			txn_put_empty(t->l->t, s.key);
-	}
 }
 
 /* --- the unit ----------------------------------------------------------------------- */
@@ -894,9 +766,9 @@ static enum status structure(struct look *l, void *ctx, struct err *e)
 	if (st == ST_OK)
 		st = names_left(&t, e);
 	if (st == ST_OK)
-		st = keywords_look(&t, e);
+		st = check_keyword_names(l, t.ta, e);
 	if (st == ST_OK)
-		st = subscriptions_look(&t, e);
+		st = check_subscriptions(l, e);
 	return st;
 }
 

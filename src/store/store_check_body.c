@@ -113,7 +113,8 @@ static bool is_lost(const struct check *c, uint32_t account, uint64_t email)
 {
 	size_t at = lost_find(c, account, email);
 
-	return at < c->n_lost && c->lost[at].account == account && c->lost[at].email == email;
+	return at < c->n_lost && c->lost[at].account == account &&
+	       c->lost[at].email == email;
 }
 
 struct handoff_find {
@@ -144,7 +145,8 @@ static bool is_used(struct look *l, const struct reference_walk *w, slice key,
 		struct handoff_find f = { id, false };
 		struct kv_range h = { .from = SL("H"), .to = SL("I") };
 
-		return kv_scan(l->c->s->kv, NULL, &h, take_same_handoff, &f, NULL) != ST_OK ||
+		return kv_scan(l->c->s->kv, NULL, &h, take_same_handoff, &f, NULL) !=
+			       ST_OK ||
 		       f.found;
 	}
 	if (account == SCHEMA_HANDOFF) {
@@ -197,9 +199,11 @@ static enum status reference_drop(struct look *l, void *ctx, struct err *e)
 	struct blob_id blob = reference_blob(d->row->key);
 
 	/* In this order: a reference goes together with what it is for. */
-	if (is_used(l, d->w, d->row->key, &blob) || !check_has(l, d->row->key, l->c->page.a))
+	if (is_used(l, d->w, d->row->key, &blob) ||
+	    !check_has(l, d->row->key, l->c->page.a))
 		return ST_OK;
-	if (!check_fault(l, &(struct where){ .code = "reference" }, CHECK_REPAIRED, "taken out",
+	if (!check_fault(l, &(struct where){ .code = "reference" }, CHECK_REPAIRED,
+			 "taken out",
 			 "a reference keeps a body for a message that is not there"))
 		return ST_OK;
 	kv_blob_unref(l->t->kt, &blob);
@@ -328,7 +332,8 @@ static void kv_found(void *ctx, enum kv_fault what, const struct blob_id *id,
 	struct look l = { .c = c, .sure = true };
 	struct where w = { .code = fault_name(what) };
 
-	if (what == KV_FAULT_BODY || what == KV_FAULT_NO_BODY || what == KV_FAULT_EXTENTS) {
+	if (what == KV_FAULT_BODY || what == KV_FAULT_NO_BODY ||
+	    what == KV_FAULT_EXTENTS) {
 		if (id) {
 			check_bad_add(c, id); /* told with the messages that have it */
 			return;
@@ -342,7 +347,9 @@ static void kv_found(void *ctx, enum kv_fault what, const struct blob_id *id,
 
 enum status check_bodies(struct check *c, struct err *e)
 {
-	struct kv_check_options o = { .repair = c->opt->repair, .found = kv_found, .ctx = c };
+	struct kv_check_options o = { .repair = c->opt->repair,
+				      .found = kv_found,
+				      .ctx = c };
 
 	check_account_forget(c);
 	return kv_check(c->s->kv, &o, e);
@@ -366,12 +373,13 @@ static enum status queue_body(struct look *l, const struct user *u, struct err *
 		return st == ST_NOT_FOUND ? ST_OK : st;
 	if (!row_queue_read(raw, l->c->page.a, &q))
 		return ST_OK;
-	if (!check_fault(l, &(struct where){ .code = "body" }, CHECK_LOST,
-			 "put aside: its sender has to be told",
-			 "the text of message %016llx in the queue, from <%.*s> to <%.*s>, is "
-			 "damaged",
-			 (unsigned long long)u->id, FMT(q.sender),
-			 FMT(q.n_rcpt ? q.rcpt[0] : slice_make("", 0))))
+	if (!check_fault(
+		    l, &(struct where){ .code = "body" }, CHECK_LOST,
+		    "put aside: its sender has to be told",
+		    "the text of message %016llx in the queue, from <%.*s> to <%.*s>, is "
+		    "damaged",
+		    (unsigned long long)u->id, FMT(q.sender),
+		    FMT(q.n_rcpt ? q.rcpt[0] : slice_make("", 0))))
 		return ST_OK;
 	struct skey kd = key_queue_due(q.due, u->id);
 
@@ -539,7 +547,8 @@ static bool take_lost_blob(void *ctx, slice key, slice value)
 		return true;
 	reference_user(key, &account, &email);
 	for (size_t i = lost_find(c, account, email);
-	     i < c->n_lost && c->lost[i].account == account && c->lost[i].email == email; i++)
+	     i < c->n_lost && c->lost[i].account == account && c->lost[i].email == email;
+	     i++)
 		if (c->lost[i].n_blob < 2)
 			c->lost[i].blob[c->lost[i].n_blob++] = reference_blob(key);
 	return true;

@@ -80,8 +80,8 @@ static enum status numbers_look(struct look *l, void *ctx, struct err *e)
 		if (there && (st = repair_aside(l, skey_slice(&k), raw, e)) != ST_OK)
 			return st;
 		if (!s->has_directory || s->directory_epoch != kv_lock_epoch(s->kv, 0)) {
-			s->directory = (struct row_directory){ account + ACCOUNT_GAP, first,
-							       queue + CHECK_GAP };
+			s->directory = (struct row_directory){ account + ACCOUNT_GAP,
+							       first, queue + CHECK_GAP };
 			s->directory_epoch = kv_lock_epoch(s->kv, 0);
 			s->has_directory = true;
 		}
@@ -123,8 +123,8 @@ static void domain_put(struct look *l, slice key)
 	AUTO_BUF b = { 0 };
 
 	buf_init(&b, 64);
-	row_domain_write(&b, &(struct row_domain){
-				     .created = clock_now_s(l->c->s->clock) });
+	row_domain_write(&b,
+			 &(struct row_domain){ .created = clock_now_s(l->c->s->clock) });
 	txn_put_buf(l->t, key, &b);
 	l->t->directory_changed = true;
 }
@@ -145,8 +145,9 @@ static enum status domains_page(struct look *l, void *ctx, struct err *e)
 		if (good_name && row_domain_read(row->value, &d))
 			continue;
 		if (!check_fault(l, &w, good_name ? CHECK_LOST : CHECK_REPAIRED,
-				 good_name ? "written again; its quota has to be set again"
-					   : "taken out",
+				 good_name
+					 ? "written again; its quota has to be set again"
+					 : "taken out",
 				 "the row of the domain %.*s cannot be read", FMT(name)))
 			continue;
 		st = repair_drop(l, row->key, row->value, e);
@@ -186,7 +187,8 @@ static uint32_t account_of(struct look *l, slice address)
 	struct find_id f = { .a = l->c->page.a, .address = address };
 	struct kv_range r = { .from = SL("Ui"), .to = SL("Uj") };
 
-	if (kv_scan(l->c->s->kv, l->t ? l->t->kt : NULL, &r, take_address, &f, NULL) != ST_OK)
+	if (kv_scan(l->c->s->kv, l->t ? l->t->kt : NULL, &r, take_address, &f, NULL) !=
+	    ST_OK)
 		return 0;
 	return f.account;
 }
@@ -240,7 +242,8 @@ static enum status login_bad(struct look *l, struct login *u, struct err *e)
 static enum status login_target(struct look *l, struct login *u, struct err *e)
 {
 	struct where w = { .code = u->login.is_alias ? "alias" : "login" };
-	struct skey k = key_account_address(u->login.account), ka = key_account(u->login.account);
+	struct skey k = key_account_address(u->login.account),
+		    ka = key_account(u->login.account);
 	slice own;
 	enum status st = check_get(l, skey_slice(&k), l->c->page.a, &own, e);
 
@@ -347,7 +350,8 @@ static enum status addresses_page(struct look *l, void *ctx, struct err *e)
 		    !address_fold(l->c->page.a, row->value, &addr) || !addr.domain.n) {
 			/* When a login leads to the account, the row has been written anew. */
 			if (check_fault(l, &w, CHECK_REPAIRED, "taken out",
-					"the address of account %u cannot be read", account))
+					"the address of account %u cannot be read",
+					account))
 				st = repair_drop(l, row->key, row->value, e);
 			continue;
 		}
@@ -386,10 +390,11 @@ static enum status orphan_look(struct look *l, void *ctx, struct err *e)
 		return ST_OK;
 	slice local = arena_fmt(l->c->page.a, "recovered-%u", o->account);
 
-	if (!check_fault(l, &w, domain.n ? CHECK_LOST : CHECK_HELPLESS,
-			 "kept as recovered-NUMBER in the first domain, disabled: rename it, "
-			 "set a password, enable it",
-			 "account %u has mail and no address", o->account))
+	if (!check_fault(
+		    l, &w, domain.n ? CHECK_LOST : CHECK_HELPLESS,
+		    "kept as recovered-NUMBER in the first domain, disabled: rename it, "
+		    "set a password, enable it",
+		    "account %u has mail and no address", o->account))
 		return ST_OK;
 	struct address addr = { local, domain };
 

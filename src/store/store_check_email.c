@@ -33,7 +33,8 @@ static enum status digest_look(struct look *l, struct email *m, struct err *e)
 
 	if (m->row.digest_kind == DIGEST_BLOB) {
 		uint64_t size;
-		enum status st = kv_blob_size(l->c->s->kv, &m->row.digest_blob, &size, NULL);
+		enum status st =
+			kv_blob_size(l->c->s->kv, &m->row.digest_blob, &size, NULL);
 
 		if (st == ST_OK && size == m->row.digest_size)
 			return ST_OK;
@@ -117,7 +118,8 @@ static enum status reference_look(struct look *l, struct email *m,
 /* Does that email say that it is at this place? */
 static bool claims_place(struct look *l, uint64_t email, struct place at)
 {
-	struct skey ke = key_email(l->c->account, email), kg = key_places(l->c->account, email);
+	struct skey ke = key_email(l->c->account, email),
+		    kg = key_places(l->c->account, email);
 	struct row_email r;
 	struct row_places p;
 	slice raw;
@@ -163,9 +165,9 @@ static enum status place_look(struct look *l, const struct email *m, struct plac
 
 		memcpy(copy, out->raw.p, out->raw.n);
 		copy[0] = out->raw.n == ROW_MESSAGE_SIZE ? SCHEMA_ROW_2 : SCHEMA_ROW;
-		out->flags_known =
-			row_message_read(slice_make(copy, out->raw.n), at.uid, &out->msg) &&
-			out->msg.row.email == m->id;
+		out->flags_known = row_message_read(slice_make(copy, out->raw.n), at.uid,
+						    &out->msg) &&
+				   out->msg.row.email == m->id;
 	}
 	return ST_OK;
 }
@@ -221,8 +223,8 @@ static enum status places_read(struct look *l, const struct email *m, struct pla
 
 /* A message row where one could not be read (same UID: its content is what it was), or, where
  * there is none any more, another UID: somebody may have been told that it is gone. */
-static enum status message_make(struct look *l, const struct email *m, struct seen_place *s,
-				struct err *e)
+static enum status message_make(struct look *l, const struct email *m,
+				struct seen_place *s, struct err *e)
 {
 	struct txn_account *ta;
 	struct hot_mbox *box;
@@ -311,16 +313,18 @@ static enum status place_mend(struct look *l, struct email *m, struct places *p,
 		return st;
 	if (s->what == SEEN_OTHER || (s->what == SEEN_NONE && p->ok && expunged)) {
 		w.code = "places";
-		*out_changed |= check_fault(l, &w, CHECK_REPAIRED, "taken out",
-					    "the message claims a place that it does not have");
+		*out_changed |=
+			check_fault(l, &w, CHECK_REPAIRED, "taken out",
+				    "the message claims a place that it does not have");
 		return ST_OK;
 	}
 	if (expunged && s->what == SEEN_NONE)
 		return ST_OK;
 	if (!check_fault(l, &w, s->flags_known ? CHECK_REPAIRED : CHECK_LOST,
-			 s->flags_known	       ? "written again"
-			 : s->what == SEEN_BAD ? "made again; its flags are lost"
-					       : "put back with another UID; its flags are lost",
+			 s->flags_known ? "written again"
+			 : s->what == SEEN_BAD
+				 ? "made again; its flags are lost"
+				 : "put back with another UID; its flags are lost",
 			 "the message's row in its mailbox %s",
 			 s->stray	       ? "names another one"
 			 : s->what == SEEN_BAD ? "cannot be read"
@@ -421,7 +425,8 @@ static enum status places_look(struct look *l, struct email *m, struct seen_plac
 }
 
 /* --- threads ------------------------------------------------------------------------ */
-static enum status claim_look(struct look *l, struct email *m, uint64_t hash, struct err *e)
+static enum status claim_look(struct look *l, struct email *m, uint64_t hash,
+			      struct err *e)
 {
 	struct skey k = key_msgid(l->c->account, hash);
 	struct row_msgid r;
@@ -506,7 +511,8 @@ static enum status message_look(struct look *l, struct email *m, struct seen_pla
 
 	m->w.code = "message-row";
 	if (now.row.size != size)
-		mend |= check_fault(l, &m->w, CHECK_REPAIRED, "set to what the message has",
+		mend |= check_fault(l, &m->w, CHECK_REPAIRED,
+				    "set to what the message has",
 				    "its row says %llu octets, the message has %llu",
 				    (unsigned long long)now.row.size,
 				    (unsigned long long)size);
@@ -515,7 +521,8 @@ static enum status message_look(struct look *l, struct email *m, struct seen_pla
 				    "its date of arrival is damaged");
 	if (now.row.flags.sys & ~31u ||
 	    (c->n_keywords < 64 && now.row.flags.kw >> c->n_keywords))
-		mend |= check_fault(l, &m->w, CHECK_LOST, "the unknown ones are taken out",
+		mend |= check_fault(l, &m->w, CHECK_LOST,
+				    "the unknown ones are taken out",
 				    "it has flags that do not exist");
 	if (c->row_ok && (now.row.modseq > c->row.modseq || now.row.modseq == 0))
 		mend |= check_fault(l, &m->w, CHECK_REPAIRED, "a new one is given",
@@ -575,7 +582,9 @@ static enum status number_look(struct look *l, const struct email *m, struct err
 static enum status email_look(struct look *l, const struct check_row *row, struct err *e)
 {
 	struct check *c = l->c;
-	struct email m = { .id = check_key_id(row->key), .key = row->key, .value = row->value };
+	struct email m = { .id = check_key_id(row->key),
+			   .key = row->key,
+			   .value = row->value };
 	struct seen_place s;
 	bool there = true;
 	enum status st;

@@ -29,7 +29,8 @@ static int id_compare(const void *a, const void *b)
 static enum status gone_load(struct look *l, struct err *e)
 {
 	struct check *c = l->c;
-	struct skey from = key_gone(c->account, 0, 0), to, kept = key_kept_prefix(c->account);
+	struct skey from = key_gone(c->account, 0, 0), to,
+		    kept = key_kept_prefix(c->account);
 
 	from.n = 6; /* its rows x */
 	to = from;
@@ -107,8 +108,8 @@ enum status check_log_has(struct look *l, const struct row_message *m, uint32_t 
 {
 	struct log_seek s = { .mbox = mbox, .uid = m->row.uid };
 	enum status st = check_scan(l, key_log(l->c->account, m->row.modseq, 0),
-				    key_log(l->c->account, m->row.modseq + 1, 0), take_log,
-				    &s, e);
+				    key_log(l->c->account, m->row.modseq + 1, 0),
+				    take_log, &s, e);
 
 	/* A row that is missing or damaged is told as such. */
 	*out = s.found || s.bad || !s.any;
@@ -175,8 +176,8 @@ static enum status log_gap(struct look *l, struct log_walk *w, uint64_t from, ui
 	return floor_raise(l, w, to - 1, e);
 }
 
-static enum status log_row(struct look *l, struct log_walk *w, const struct check_row *row,
-			   uint64_t *next, struct err *e)
+static enum status log_row(struct look *l, struct log_walk *w,
+			   const struct check_row *row, uint64_t *next, struct err *e)
 {
 	struct where at = { .code = "change-log" };
 	uint64_t modseq = check_key_id(row->key);
@@ -192,11 +193,12 @@ static enum status log_row(struct look *l, struct log_walk *w, const struct chec
 			l->c->row.modseq = ta->hot->row.modseq;
 		}
 		if (row->key.n != 15 || !l->sure || modseq > l->c->row.modseq) {
-			if (!check_fault(l, &at, CHECK_REPAIRED,
-					 "taken out, and the account's MODSEQ raised",
-					 "the change log has a row for MODSEQ %llu, which was "
-					 "never given out",
-					 (unsigned long long)modseq))
+			if (!check_fault(
+				    l, &at, CHECK_REPAIRED,
+				    "taken out, and the account's MODSEQ raised",
+				    "the change log has a row for MODSEQ %llu, which was "
+				    "never given out",
+				    (unsigned long long)modseq))
 				return ST_OK;
 			if (modseq < UINT64_MAX / 4 && row->key.n == 15) {
 				st = repair_account(l, &ta, e);
@@ -307,8 +309,8 @@ static enum status log_prune(struct look *l, void *ctx, struct err *e)
 	struct log_walk *w = ctx;
 	struct prune p = { .l = l };
 	enum status st = check_scan(l, key_log(l->c->account, 0, 0),
-				    key_log(l->c->account, w->raised + 1, 0), take_prune, &p,
-				    e);
+				    key_log(l->c->account, w->raised + 1, 0), take_prune,
+				    &p, e);
 
 	l->silent = true;
 	w->next = p.n;
@@ -379,19 +381,21 @@ static enum status msgids_page(struct look *l, void *ctx, struct err *e)
 		bool there, readable;
 
 		if (row->key.n != 14 || !row_msgid_read(row->value, &r)) {
-			st = stray(l, row, "message-id",
-				   "a row that leads from a Message-ID to its thread cannot be "
-				   "read",
-				   e);
+			st = stray(
+				l, row, "message-id",
+				"a row that leads from a Message-ID to its thread cannot be "
+				"read",
+				e);
 			continue;
 		}
 		st = email_behind(l, r.email, &m, &there, &readable, e);
 		if (st == ST_OK &&
 		    (!there || (readable && m.msgid != hash && m.root != hash)))
-			st = stray(l, row, "message-id",
-				   "a row leads from a Message-ID to a message that is not "
-				   "there",
-				   e);
+			st = stray(
+				l, row, "message-id",
+				"a row leads from a Message-ID to a message that is not "
+				"there",
+				e);
 	}
 	return st;
 }
@@ -459,9 +463,10 @@ static enum status places_page(struct look *l, void *ctx, struct err *e)
 		if (st != ST_OK)
 			return st;
 		if (!there || row->key.n != 14) {
-			st = stray(l, row, "places",
-				   "a list of places belongs to a message that is not there",
-				   e);
+			st = stray(
+				l, row, "places",
+				"a list of places belongs to a message that is not there",
+				e);
 			continue;
 		}
 		struct skey k = key_message(l->c->account, m.mbox, m.uid);
@@ -471,9 +476,10 @@ static enum status places_page(struct look *l, void *ctx, struct err *e)
 		    !row_message_read(raw, m.uid, &msg) || msg.row.email != email ||
 		    msg.placed)
 			continue; /* looked at with its email */
-		st = stray(l, row, "places",
-			   "a message in one mailbox has a list of places that nothing uses",
-			   e);
+		st = stray(
+			l, row, "places",
+			"a message in one mailbox has a list of places that nothing uses",
+			e);
 	}
 	return st;
 }
@@ -517,8 +523,8 @@ static enum status gone_row(struct look *l, const struct check_row *row, struct 
 	bool live;
 
 	if (k.bad || rd_left(&k))
-		return stray(l, row, "expunged", "a row of what was expunged has a damaged key",
-			     e);
+		return stray(l, row, "expunged",
+			     "a row of what was expunged has a damaged key", e);
 	if (!row_gone_read(row->value, w.uid, &g)) {
 		if (!check_fault(l, &w, CHECK_REPAIRED, "taken out",
 				 "the row of an expunged message cannot be read"))
@@ -561,11 +567,12 @@ static enum status kept_row(struct look *l, const struct check_row *row, struct 
 	if (st != ST_OK)
 		return st;
 	if (!readable || live) {
-		if (!check_fault(l, &w, live ? CHECK_REPAIRED : CHECK_LOST,
-				 live ? "taken out" : "put aside: it cannot be undeleted",
-				 live ? "a message that is kept for undelete is in a mailbox too"
-				      : "the row of a message that is kept for undelete cannot be "
-					"read"))
+		if (!check_fault(
+			    l, &w, live ? CHECK_REPAIRED : CHECK_LOST,
+			    live ? "taken out" : "put aside: it cannot be undeleted",
+			    live ? "a message that is kept for undelete is in a mailbox too"
+				 : "the row of a message that is kept for undelete cannot be "
+				   "read"))
 			return ST_OK;
 		return repair_drop(l, row->key, row->value, e);
 	}
@@ -605,10 +612,11 @@ static enum status kept_mbox_page(struct look *l, void *ctx, struct err *e)
 
 		if (k.bad || rd_left(&k) || !row_kept_mbox_read(row->value, &r)) {
 			/* Its messages then are in no mailbox, and the next walk gives them one. */
-			if (check_fault(l, &w, CHECK_LOST,
-					"its messages come back under a name of their own",
-					"the row of a deleted mailbox that is kept cannot be "
-					"read"))
+			if (check_fault(
+				    l, &w, CHECK_LOST,
+				    "its messages come back under a name of their own",
+				    "the row of a deleted mailbox that is kept cannot be "
+				    "read"))
 				st = repair_drop(l, row->key, row->value, e);
 			continue;
 		}
@@ -648,8 +656,9 @@ static enum status held_look(struct look *l, void *ctx, struct err *e)
 {
 	struct check *c = l->c;
 	struct where w = { .code = "account-numbers" };
-	struct skey x = key_kept_prefix(c->account), d = key_account_type(c->account, 'd'),
-		    to = x, ka = key_account(c->account);
+	struct skey x = key_kept_prefix(c->account),
+		    d = key_account_type(c->account, 'd'), to = x,
+		    ka = key_account(c->account);
 	struct txn_account *ta = NULL;
 	struct row_account r;
 	struct held h = { 0 };
@@ -672,13 +681,15 @@ static enum status held_look(struct look *l, void *ctx, struct err *e)
 		    !row_account_read(raw, &r))
 			return ST_OK;
 	}
-	if (st != ST_OK || h.bad || (r.held_bytes == h.bytes && r.held_messages == h.messages))
+	if (st != ST_OK || h.bad ||
+	    (r.held_bytes == h.bytes && r.held_messages == h.messages))
 		return st;
-	if (!check_fault(l, &w, CHECK_REPAIRED, "counted again",
-			 "it counts %llu messages kept for undelete with %llu octets, and has "
-			 "%llu with %llu",
-			 (unsigned long long)r.held_messages, (unsigned long long)r.held_bytes,
-			 (unsigned long long)h.messages, (unsigned long long)h.bytes))
+	if (!check_fault(
+		    l, &w, CHECK_REPAIRED, "counted again",
+		    "it counts %llu messages kept for undelete with %llu octets, and has "
+		    "%llu with %llu",
+		    (unsigned long long)r.held_messages, (unsigned long long)r.held_bytes,
+		    (unsigned long long)h.messages, (unsigned long long)h.bytes))
 		return ST_OK;
 	ta->hot->row.held_bytes = h.bytes;
 	ta->hot->row.held_messages = h.messages;
@@ -689,7 +700,8 @@ static enum status held_look(struct look *l, void *ctx, struct err *e)
 enum status check_kept(struct check *c, struct err *e)
 {
 	const uint32_t ids[] = { c->account };
-	struct skey x = key_kept_prefix(c->account), d = key_account_type(c->account, 'd');
+	struct skey x = key_kept_prefix(c->account),
+		    d = key_account_type(c->account, 'd');
 	enum status st = check_walk(c, skey_slice(&x), ids, 1, kept_page, NULL, e);
 
 	if (st == ST_OK)

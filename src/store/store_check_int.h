@@ -166,6 +166,9 @@ enum status check_messages(struct check *c, struct err *e) MUST_USE;
 enum status check_counts(struct check *c, bool *out_slow, struct err *e) MUST_USE;
 /* Members of threads that are not there any more. */
 enum status check_threads(struct check *c, struct err *e) MUST_USE;
+/* Part of the structure; ta: under the lock. */
+enum status check_keyword_names(struct look *l, struct txn_account *ta, struct err *e) MUST_USE;
+enum status check_subscriptions(struct look *l, struct err *e) MUST_USE;
 /* How many keywords there are by now. */
 enum status check_keywords(struct look *l, struct err *e) MUST_USE;
 /* Messages and mailboxes kept for undelete. */

@@ -89,13 +89,14 @@ static enum status box_look(struct look *l, void *ctx, struct err *e)
 	bool told = counts_differ(&n, &m->row) && !b->recount;
 
 	/* What a repair has just changed is counted again without a word. */
-	if (told && !check_fault(l, &w, CHECK_REPAIRED, "counted again",
-				 "it counts %u messages, %u unseen, %u deleted, %llu octets, and "
-				 "has %llu, %llu, %llu, %llu",
-				 m->row.messages, m->row.unseen, m->row.deleted,
-				 (unsigned long long)m->row.bytes,
-				 (unsigned long long)n.messages, (unsigned long long)n.unseen,
-				 (unsigned long long)n.deleted, (unsigned long long)n.bytes))
+	if (told &&
+	    !check_fault(l, &w, CHECK_REPAIRED, "counted again",
+			 "it counts %u messages, %u unseen, %u deleted, %llu octets, and "
+			 "has %llu, %llu, %llu, %llu",
+			 m->row.messages, m->row.unseen, m->row.deleted,
+			 (unsigned long long)m->row.bytes, (unsigned long long)n.messages,
+			 (unsigned long long)n.unseen, (unsigned long long)n.deleted,
+			 (unsigned long long)n.bytes))
 		return ST_OK;
 	if (!c->opt->repair)
 		return ST_OK;
@@ -159,11 +160,12 @@ static enum status account_look(struct look *l, void *ctx, struct err *e)
 	}
 	if (st != ST_OK || t.bad || (t.messages == r.messages && t.bytes == r.bytes))
 		return st;
-	if (!check_fault(l, &w, CHECK_REPAIRED, "counted again",
-			 "it counts %llu messages with %llu octets, its mailboxes have %llu with "
-			 "%llu",
-			 (unsigned long long)r.messages, (unsigned long long)r.bytes,
-			 (unsigned long long)t.messages, (unsigned long long)t.bytes))
+	if (!check_fault(
+		    l, &w, CHECK_REPAIRED, "counted again",
+		    "it counts %llu messages with %llu octets, its mailboxes have %llu with "
+		    "%llu",
+		    (unsigned long long)r.messages, (unsigned long long)r.bytes,
+		    (unsigned long long)t.messages, (unsigned long long)t.bytes))
 		return ST_OK;
 	ta->hot->row.messages = t.messages;
 	ta->hot->row.bytes = t.bytes;
@@ -202,7 +204,8 @@ static bool box_is_fine(struct look *l, const struct check_box *b, const struct 
 	struct row_mbox r;
 	slice raw;
 
-	if (b->recount || check_get(l, skey_slice(&k), l->c->page.a, &raw, NULL) != ST_OK ||
+	if (b->recount ||
+	    check_get(l, skey_slice(&k), l->c->page.a, &raw, NULL) != ST_OK ||
 	    !row_mbox_read(raw, &r))
 		return false;
 	return !counts_differ(n, &r) && (n->messages == 0 || n->last_uid < r.uidnext) &&
@@ -305,7 +308,8 @@ static enum status place_add(struct look *l, const struct row_message *msg, uint
 	return ST_OK;
 }
 
-static enum status message_look(struct look *l, const struct check_row *row, struct err *e)
+static enum status message_look(struct look *l, const struct check_row *row,
+				struct err *e)
 {
 	struct check *c = l->c;
 	struct rd k = rd_init(slice_from(row->key, 6));
@@ -319,7 +323,8 @@ static enum status message_look(struct look *l, const struct check_row *row, str
 
 	if (row->key.n != 14 || !row_message_read(row->value, w.uid, &msg)) {
 		c->strays += !l->sure;
-		return live && c->pass == CHECK_STRAYS ? message_stray(l, &w, row, e) : ST_OK;
+		return live && c->pass == CHECK_STRAYS ? message_stray(l, &w, row, e)
+						       : ST_OK;
 	}
 	if (c->pass == CHECK_STRAYS)
 		return ST_OK;

@@ -30,7 +30,8 @@ static enum status queue_row(struct look *l, const struct check_row *row, struct
 	uint64_t id = key_u64(row->key, 1);
 	struct store_queue_entry q;
 
-	if (row->key.n != 9 || !row_queue_read(row->value, l->c->page.a, &q) || q.id != id) {
+	if (row->key.n != 9 || !row_queue_read(row->value, l->c->page.a, &q) ||
+	    q.id != id) {
 		if (!check_fault(l, &(struct where){ .code = "queue" }, CHECK_LOST,
 				 "put aside",
 				 "message %016llx in the queue cannot be read",
@@ -40,14 +41,16 @@ static enum status queue_row(struct look *l, const struct check_row *row, struct
 	}
 	struct skey kd = key_queue_due(q.due, id), kr = key_reference(&q.blob, 0, id);
 	enum status st = marker_look(l, skey_slice(&kd),
-				     "a message in the queue has no place in its order", e);
+				     "a message in the queue has no place in its order",
+				     e);
 
 	l->uses++;
 	if (st == ST_OK)
-		st = marker_look(l, skey_slice(&kr),
-				 "the reference that keeps the body of a message in the queue is "
-				 "missing",
-				 e);
+		st = marker_look(
+			l, skey_slice(&kr),
+			"the reference that keeps the body of a message in the queue is "
+			"missing",
+			e);
 	return st;
 }
 
@@ -81,9 +84,10 @@ static enum status due_page(struct look *l, void *ctx, struct err *e)
 			     (q.due < 0 ? 0 : (uint64_t)q.due) == due);
 
 		st = ST_OK;
-		if (!fits && check_fault(l, &(struct where){ .code = "queue" }, CHECK_REPAIRED,
-					 "taken out",
-					 "the order of the queue has a message that is not there"))
+		if (!fits &&
+		    check_fault(l, &(struct where){ .code = "queue" }, CHECK_REPAIRED,
+				"taken out",
+				"the order of the queue has a message that is not there"))
 			st = repair_drop(l, row->key, row->value, e);
 	}
 	return st;

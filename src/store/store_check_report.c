@@ -51,7 +51,9 @@ bool check_fault(struct look *l, const struct where *w, enum store_check_fate fa
 	if (fate == CHECK_LATER)
 		return false; /* told when it is known what becomes of it */
 	struct store_check_finding f = {
-		.fate = mends ? fate : fate == CHECK_HELPLESS ? fate : CHECK_LEFT,
+		.fate = mends			 ? fate
+			: fate == CHECK_HELPLESS ? fate
+						 : CHECK_LEFT,
 		.code = w->code,
 		.account = c->account,
 		.address = c->address,

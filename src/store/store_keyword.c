@@ -31,7 +31,8 @@ static bool take_keyword(void *ctx, slice key, slice value)
 	if (bit >= LIMIT_KEYWORDS)
 		return true;
 	keywords_fill(l, bit); /* rows that are missing shift nobody else's */
-	slice name = rd_u8(&r) == SCHEMA_ROW ? rd_raw(&r, rd_left(&r)) : slice_make("", 0);
+	slice name = rd_u8(&r) == SCHEMA_ROW ? rd_raw(&r, rd_left(&r))
+					     : slice_make("", 0);
 
 	if (keyword_is_valid(name))
 		l->at[l->n++] = arena_dup(l->a, name);

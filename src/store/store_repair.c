@@ -50,8 +50,9 @@ static enum status aside_make(struct check *c, struct err *e)
 	}
 	c->aside = mem_new(sizeof(*c->aside));
 	c->aside->fd = fd;
-	return aside_note(c, SL("facteur check --repair: rows that were taken out; each "
-				"line is key and value in hexadecimal"),
+	return aside_note(c,
+			  SL("facteur check --repair: rows that were taken out; each "
+			     "line is key and value in hexadecimal"),
 			  e);
 }
 

@@ -76,8 +76,8 @@ static enum status epoch_find(struct kv *kv, uint32_t *out, struct err *e)
 	return st;
 }
 
-enum status store_repair_format(struct kv *kv, const struct clock *clock, uint32_t *out_epoch,
-				struct err *e)
+enum status store_repair_format(struct kv *kv, const struct clock *clock,
+				uint32_t *out_epoch, struct err *e)
 {
 	const uint32_t ids[] = { 0 };
 	struct row_format f = { .format = SCHEMA_FORMAT, .created = clock_now_s(clock) };

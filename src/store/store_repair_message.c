@@ -10,7 +10,8 @@
 static void add_clean(struct buf *b, slice s, size_t max)
 {
 	for (size_t i = 0; i < s.n && i < max; i++)
-		buf_addc(b, (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? ' ' : s.p[i]);
+		buf_addc(b,
+			 (unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f ? ' ' : s.p[i]);
 }
 
 static void add_time(struct buf *b, int64_t s)
@@ -98,7 +99,8 @@ static enum status message_replace(struct look *l, uint32_t mbox,
 }
 
 enum status repair_placeholder(struct look *l, struct where *w, const struct row_email *r,
-			       const struct row_message *msg, uint32_t mbox, struct err *e)
+			       const struct row_message *msg, uint32_t mbox,
+			       struct err *e)
 {
 	AUTO_BUF b = { 0 };
 	struct intake *in = intake_new(l->c->s, 0, LIMIT_MESSAGE);
@@ -170,7 +172,8 @@ static bool body_find(struct look *l, const struct check_place *p, struct row_em
 		    mime_digest_is_current(slice_make(head, 1))) {
 			char *d = arena_alloc(l->c->page.a, (size_t)size);
 
-			if (kv_blob_read(kv, &p->blob[i], 0, d, (size_t)size, NULL) == ST_OK &&
+			if (kv_blob_read(kv, &p->blob[i], 0, d, (size_t)size, NULL) ==
+				    ST_OK &&
 			    mime_digest_is_valid(slice_make(d, (size_t)size))) {
 				r->digest_kind = DIGEST_BLOB;
 				r->digest_blob = p->blob[i];
@@ -194,11 +197,13 @@ static void thread_find(struct look *l, uint64_t email, slice digest, struct row
 	slice id = mime_digest_message_id(digest), row;
 
 	r->thread = email;
-	for (int i = 0; i < 2; i++) { /* its own Message-ID, then the root of its references */
+	for (int i = 0; i < 2;
+	     i++) { /* its own Message-ID, then the root of its references */
 		uint64_t h = id.n ? siphash(key, id) : 0;
 		struct skey k = key_msgid(l->c->account, h ? h : 1);
 
-		if (id.n && check_get(l, skey_slice(&k), l->c->page.a, &row, NULL) == ST_OK &&
+		if (id.n &&
+		    check_get(l, skey_slice(&k), l->c->page.a, &row, NULL) == ST_OK &&
 		    row_msgid_read(row, &t)) {
 			r->thread = t.thread;
 			if (t.email == email)
@@ -258,14 +263,15 @@ static enum status message_again(struct look *l, const struct check_place *p,
 	return st == ST_OK ? message_replace(l, p->mbox, msg, e) : st;
 }
 
-static enum status email_nowhere(struct look *l, struct check_place *p, slice raw, bool there,
-				 struct err *e)
+static enum status email_nowhere(struct look *l, struct check_place *p, slice raw,
+				 bool there, struct err *e)
 {
 	struct skey k = key_email(p->account, p->email);
 
-	if (!there || !check_fault(l, &(struct where){ .code = "email-row", .email = p->email },
-				   CHECK_REPAIRED, "taken out",
-				   "a message that no mailbox has cannot be read"))
+	if (!there ||
+	    !check_fault(l, &(struct where){ .code = "email-row", .email = p->email },
+			 CHECK_REPAIRED, "taken out",
+			 "a message that no mailbox has cannot be read"))
 		return ST_OK;
 	references_drop(l, p);
 	l->c->dropped = true;
@@ -274,10 +280,9 @@ static enum status email_nowhere(struct look *l, struct check_place *p, slice ra
 
 enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 {
-	struct where w = { .code = "email-row",
-			   .mbox = p->mbox,
-			   .uid = p->uid,
-			   .email = p->email };
+	struct where w = {
+		.code = "email-row", .mbox = p->mbox, .uid = p->uid, .email = p->email
+	};
 	struct skey ke = key_email(p->account, p->email),
 		    km = key_message(p->account, p->mbox, p->uid);
 	struct row_email r = { 0 }, now;
@@ -298,7 +303,8 @@ enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 	if (!p->mbox)
 		return email_nowhere(l, p, raw, there, e);
 	st = check_get(l, skey_slice(&km), l->c->page.a, &row, e);
-	if (st != ST_OK || !row_message_read(row, p->uid, &msg) || msg.row.email != p->email)
+	if (st != ST_OK || !row_message_read(row, p->uid, &msg) ||
+	    msg.row.email != p->email)
 		return st == ST_NOT_FOUND ? ST_OK : st; /* expunged meanwhile */
 	bool body = body_find(l, p, &r);
 
@@ -321,20 +327,21 @@ enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 		w.message_id = mime_digest_message_id(digest);
 		if (r.digest_kind == DIGEST_INLINE)
 			r.digest = digest.n <= SCHEMA_DIGEST_INLINE ? digest
-								   : slice_make("", 0);
+								    : slice_make("", 0);
 	}
 	bool whole = body && r.prefix.n + r.blob_size == msg.row.size;
 
-	if (!check_fault(l, &w, whole ? CHECK_REPAIRED : CHECK_LOST,
-			 whole	? "made again from its body"
-			 : body ? "made again from its body, without the fields of its delivery "
-				  "and with another UID"
-				: "a note with another UID stands for it in the mailbox: nothing "
-				  "says which body it had",
-			 "the message's %s",
-			 readable ? "body is not in the store"
-			 : there  ? "own row cannot be read"
-				  : "own row is missing"))
+	if (!check_fault(
+		    l, &w, whole ? CHECK_REPAIRED : CHECK_LOST,
+		    whole ? "made again from its body"
+		    : body ? "made again from its body, without the fields of its delivery "
+			     "and with another UID"
+			   : "a note with another UID stands for it in the mailbox: nothing "
+			     "says which body it had",
+		    "the message's %s",
+		    readable ? "body is not in the store"
+		    : there  ? "own row cannot be read"
+			     : "own row is missing"))
 		return ST_OK;
 	if (there)
 		st = repair_aside(l, skey_slice(&ke), raw, e);
@@ -347,8 +354,8 @@ enum status repair_email(struct look *l, struct check_place *p, struct err *e)
 	st = repair_aside(l, skey_slice(&km), row, e);
 	if (st == ST_OK)
 		st = body ? message_again(l, p, &r, digest, &msg, e)
-			  : repair_placeholder(l, &w, readable ? &now : NULL, &msg, p->mbox,
-					       e);
+			  : repair_placeholder(l, &w, readable ? &now : NULL, &msg,
+					       p->mbox, e);
 	if (st != ST_OK)
 		return st;
 	struct skey kg = key_places(p->account, p->email);

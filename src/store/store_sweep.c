@@ -55,7 +55,7 @@ struct sweep {
 	size_t n_held, cap_held;
 	uint64_t oldest; /* view of the mailbox that is being looked at */
 	size_t done;
-	bool damaged;    /* rows that could not be read were left behind */
+	bool damaged; /* rows that could not be read were left behind */
 };
 
 static int email_compare(const void *a, const void *b)
@@ -142,7 +142,8 @@ static enum status gone_keep(struct sweep *w, struct store_txn *t,
 
 	if (st == ST_OK)
 		held_give(ta, g->msg.row.size, 1);
-	else if (st != err_status(ERR_NO_ACCOUNT)) /* removed, and kept: counted again then */
+	else if (st !=
+		 err_status(ERR_NO_ACCOUNT)) /* removed, and kept: counted again then */
 		return st;
 	buf_init(&b, 256);
 	row_gone_write(&b, g);

@@ -73,7 +73,8 @@ static bool take_same(void *ctx, slice key, slice value)
 		return true;
 	m->rows++;
 	for (size_t i = 0; i < m->c->n; i++)
-		if (slice_eq(m->c->row[i].key, key) && slice_eq(m->c->row[i].value, value))
+		if (slice_eq(m->c->row[i].key, key) &&
+		    slice_eq(m->c->row[i].value, value))
 			m->same++;
 	return true;
 }
@@ -146,7 +147,8 @@ static struct shown show_all(struct check_bench *c)
 			continue;
 		size_t before = s.n;
 
-		OK(store_rows(c->b.s, c->b.alice, m[i].id, 1, UINT32_MAX, show_row, &s, &e));
+		OK(store_rows(c->b.s, c->b.alice, m[i].id, 1, UINT32_MAX, show_row, &s,
+			      &e));
 		assert_int_equal(s.n - before, m[i].messages);
 		OK(store_view_open(c->b.s, c->b.alice, m[i].id, &v, &e));
 		assert_int_equal(v->n, m[i].messages);
@@ -228,11 +230,12 @@ static void try_damage(struct check_bench *c, size_t i, enum damage d, size_t at
 	cb_check(c, false);
 	if (c->r.found || left || !whole) {
 		cb_print(c);
-		fail_msg("damage %d at %zu of row %zu, kind %c%c: %zu found, %zu told when mended, "
-			 "%zu left, %zu found again; messages %llx %zu, notes %zu",
-			 d, at, i, r->key.p[0], r->key.n > 5 ? r->key.p[5] : r->key.p[1], found,
-			 repaired, left, (size_t)c->r.found, (unsigned long long)s.seen, s.n,
-			 s.notes);
+		fail_msg(
+			"damage %d at %zu of row %zu, kind %c%c: %zu found, %zu told when mended, "
+			"%zu left, %zu found again; messages %llx %zu, notes %zu",
+			d, at, i, r->key.p[0], r->key.n > 5 ? r->key.p[5] : r->key.p[1],
+			found, repaired, left, (size_t)c->r.found,
+			(unsigned long long)s.seen, s.n, s.notes);
 	}
 	if (!shared && !bobs)
 		account_is_untouched(c, c->b.bob);
@@ -251,7 +254,8 @@ static void every_row_that_cannot_be_read_is_told_and_mended(void **state)
 
 	for (size_t i = 0; i < c->n; i++)
 		for (enum damage d = VERSION; d < BIT; d++)
-			if (!is_format(c->row[i].key) && (c->row[i].value.n || d == DELETED))
+			if (!is_format(c->row[i].key) &&
+			    (c->row[i].value.n || d == DELETED))
 				try_damage(c, i, d, 0);
 }
 
@@ -269,7 +273,8 @@ static void a_flipped_bit_anywhere_leaves_a_store_that_can_be_mended(void **stat
 	uint32_t seed = 7;
 
 	for (size_t i = 0; i < c->n; i++)
-		for (int k = 0; k < 3 && c->row[i].value.n && !is_format(c->row[i].key); k++)
+		for (int k = 0; k < 3 && c->row[i].value.n && !is_format(c->row[i].key);
+		     k++)
 			try_damage(c, i, BIT, pick(&seed, 4096));
 }
 
@@ -304,8 +309,9 @@ static void damage_of_many_rows_is_mended_in_one_run(void **state)
 		if (c->r.found || left || s.n + hits < WANTED_N)
 			cb_print(c);
 		if (c->r.found || left || s.n + hits < WANTED_N)
-			fail_msg("round %d,%.*s: %zu left, %zu found again, %zu messages", round,
-				 (int)what.n, what.p, left, (size_t)c->r.found, s.n);
+			fail_msg("round %d,%.*s: %zu left, %zu found again, %zu messages",
+				 round, (int)what.n, what.p, left, (size_t)c->r.found,
+				 s.n);
 		cb_restore(c);
 		arena_reset(&c->b.a);
 	}
@@ -337,7 +343,8 @@ static void what_is_taken_out_is_put_aside_as_it_was(void **state)
 		buf_addf(&line, "%02x", (unsigned char)bad.p[i]);
 	buf_addc(&line, '\n');
 	assert_true(slice_find(buf_slice(&file), buf_slice(&line), 0) < file.n);
-	assert_true(slice_find(buf_slice(&file), SL("# alice@example.org INBOX 1: "), 0) < file.n);
+	assert_true(slice_find(buf_slice(&file), SL("# alice@example.org INBOX 1: "), 0) <
+		    file.n);
 }
 
 /* --- served all the same -------------------------------------------------------------------- */
@@ -387,7 +394,8 @@ static void damaged_rows_of_names_and_logins_hide_nobody_else(void **state)
 		itself |= slice_eq(m[i].name, SL("A/B"));
 	}
 	assert_true(child && itself);
-	FAILS(store_mailbox_find(b->s, b->alice, SL("A/B"), &b->a, &m[0], &e), ERR_CORRUPT);
+	FAILS(store_mailbox_find(b->s, b->alice, SL("A/B"), &b->a, &m[0], &e),
+	      ERR_CORRUPT);
 	cb_put(c, key_login(&b->a, SL("example.org"), SL("al")), SL("damaged"));
 	cb_put(c, skey_slice(&ka), SL("damaged"));
 	OK(store_account_list(b->s, &b->a, &acct, &n, &e));
