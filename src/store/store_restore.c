@@ -14,8 +14,12 @@
 #define ACCOUNT_GAP 10000u
 #define QUEUE_GAP   (1ull << 32)
 
+#define ROWS_STEP \
+	20000 /* of a transaction: one sync for many accounts, in bounded memory */
+
 struct restore {
 	struct kv *kv;
+	size_t rows; /* written by the transaction at work */
 	struct err *e;
 	uint32_t next; /* UIDVALIDITY */
 	uint64_t accounts, mailboxes;
@@ -88,14 +92,23 @@ static bool take_mailbox(void *ctx, slice key, slice value)
 	buf_reset(&m->row);
 	row_mbox_write(&m->row, &r);
 	kv_put(m->t, key, buf_slice(&m->row));
+	m->w->rows++;
 	return true;
 }
 
 /* The history before is of no use to anybody: the floor lies above it. */
+struct drop {
+	struct restore *w;
+	struct kv_txn *t;
+};
+
 static bool drop_row(void *ctx, slice key, slice value)
 {
+	struct drop *d = ctx;
+
 	(void)value;
-	kv_del(ctx, key);
+	kv_del(d->t, key);
+	d->w->rows++;
 	return true;
 }
 
@@ -107,7 +120,9 @@ static enum status drop_log(struct restore *w, struct kv_txn *t, uint32_t accoun
 	skey_next_prefix(&to);
 	struct kv_range range = { .from = skey_slice(&from), .to = skey_slice(&to) };
 
-	return kv_scan(w->kv, t, &range, drop_row, t, e);
+	struct drop d = { w, t };
+
+	return kv_scan(w->kv, t, &range, drop_row, &d, e);
 }
 
 static enum status account_rows(struct restore *w, struct kv_txn *t, uint32_t account,
@@ -149,37 +164,49 @@ static enum status account_rows(struct restore *w, struct kv_txn *t, uint32_t ac
 	return st;
 }
 
-static enum status in_txn(struct restore *w, uint32_t id,
-			  enum status (*fn)(struct restore *w, struct kv_txn *t,
-					    uint32_t id, struct err *e))
+/* Accounts from *id on, until there are none or the transaction has enough; *id is then
+ * the one to go on with, 0 at the end. */
+static enum status some_accounts(struct restore *w, struct kv_txn *t, uint64_t *id)
 {
-	struct kv_txn *t;
-	enum status st = kv_begin(w->kv, &id, 1, NULL, &t, w->e);
+	w->rows = 0;
+	while (w->rows < ROWS_STEP) {
+		struct next_account n = { 0 };
+		enum status st = ST_OK;
 
-	if (st != ST_OK)
-		return st;
-	st = fn(w, t, id, w->e);
-	if (st != ST_OK) {
-		kv_abort(t);
-		return st;
-	}
-	return kv_commit_wait(t, w->e);
-}
-
-static enum status each_account(struct restore *w)
-{
-	uint64_t id = 1;
-
-	while (id <= UINT32_MAX) {
-		struct next_account n;
-		enum status st = account_from(w->kv, (uint32_t)id, &n, w->e);
-
+		if (*id <= UINT32_MAX)
+			st = account_from(w->kv, (uint32_t)*id, &n, w->e);
+		if (st == ST_OK && !n.found)
+			*id = 0;
 		if (st != ST_OK || !n.found)
 			return st;
-		st = in_txn(w, n.id, account_rows);
+		st = account_rows(w, t, n.id, w->e);
 		if (st != ST_OK)
 			return st;
-		id = (uint64_t)n.id + 1;
+		*id = (uint64_t)n.id + 1;
+	}
+	return ST_OK;
+}
+
+/* Nobody else is at work on the store: the directory's lock does for all accounts. */
+static enum status each_account(struct restore *w)
+{
+	static const uint32_t directory = 0;
+	uint64_t id = 1;
+
+	while (id != 0) {
+		struct kv_txn *t;
+		enum status st = kv_begin(w->kv, &directory, 1, NULL, &t, w->e);
+
+		if (st != ST_OK)
+			return st;
+		st = some_accounts(w, t, &id);
+		if (st != ST_OK) {
+			kv_abort(t);
+			return st;
+		}
+		st = kv_commit_wait(t, w->e);
+		if (st != ST_OK)
+			return st;
 	}
 	return ST_OK;
 }

@@ -22,12 +22,14 @@ struct store_restored {
 	uint32_t epoch, uidvalidity; /* the last one given out */
 	uint64_t accounts, mailboxes;
 };
-/* epoch, uidvalidity: the highest that any other restore of this system has given out (0: none is known); the new
- * ones are above them and above those of the store. kv is open for writing and has no struct store on it. An account a
- * transaction, so memory is bounded; not to be used when it has failed half-way: restore again. ERR_LIMIT: no epoch or
- * UIDVALIDITY is left. */
-enum status store_after_restore(struct kv *kv, const struct clock *clock, uint32_t epoch, uint32_t uidvalidity,
-				struct store_restored *out, struct err *e) MUST_USE;
+/* epoch, uidvalidity: the highest that any other restore of this system has given out (0:
+ * none is known); the new ones are above them and above those of the store. kv is open for
+ * writing and has no struct store on it. Memory is bounded by the largest account's
+ * mailboxes and change log; a store where it has failed half-way is not to be used: restore
+ * again. ERR_LIMIT: no epoch or UIDVALIDITY is left. */
+enum status store_after_restore(struct kv *kv, const struct clock *clock, uint32_t epoch,
+				uint32_t uidvalidity, struct store_restored *out,
+				struct err *e) MUST_USE;
 
 struct store_facts {
 	uint32_t epoch, uidvalidity; /* the last one given out */
@@ -35,4 +37,5 @@ struct store_facts {
 };
 enum status store_facts(struct store *s, struct store_facts *out, struct err *e) MUST_USE;
 /* kv_snapshot_new of its kv. */
-enum status store_snapshot(struct store *s, const char *rows_dir, struct kv_snapshot **out, struct err *e) MUST_USE;
+enum status store_snapshot(struct store *s, const char *rows_dir,
+			   struct kv_snapshot **out, struct err *e) MUST_USE;

@@ -206,6 +206,40 @@ static void when_epochs_or_values_run_out_nothing_is_changed(void **state)
 	assert_true(f.uidvalidity >= was);
 }
 
+/* More than one transaction takes. */
+static void every_account_of_many_has_its_turn(void **state)
+{
+	enum { PARTS = 9, PART = 500 };
+	static struct store_new_account list[PART];
+	struct lives *l = *state;
+	struct bench *y = &l->second;
+	struct store_account *acct;
+	struct store_restored r;
+	uint32_t below = 0;
+	size_t n;
+
+	for (int p = 0; p < PARTS; p++) {
+		for (int i = 0; i < PART; i++)
+			list[i] = (struct store_new_account){
+				arena_fmt(&y->a, "u%d-%d@example.org", p, i), SL("{X}x"),
+				ERR_NONE
+			};
+		OK(store_account_add_many(y->s, list, PART, &e));
+	}
+	r = restore(y, 0, 0);
+	assert_int_equal(r.accounts, PARTS * PART + 2);
+	assert_int_equal(r.mailboxes, 6 * (PARTS * PART + 2));
+	OK(store_account_list(y->s, &y->a, &acct, &n, &e));
+	for (size_t i = 0; i < n; i++) {
+		struct store_mailbox m;
+
+		OK(store_mailbox_find(y->s, acct[i].id, SL("Trash"), &y->a, &m, &e));
+		assert_true(m.uidvalidity > NOW_S + 1000000);
+		below += m.uidvalidity <= r.uidvalidity;
+	}
+	assert_int_equal(below, n);
+}
+
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -216,6 +250,7 @@ int main(void)
 		TEST(two_restores_of_one_backup_differ),
 		TEST(modseqs_go_on_above_all_that_was_seen),
 		TEST(the_history_that_did_not_happen_is_gone),
+		TEST(every_account_of_many_has_its_turn),
 		TEST(when_epochs_or_values_run_out_nothing_is_changed),
 	};
 
