@@ -15,7 +15,7 @@
  * after the last began, or until so many wait; whoever commits alone never waits. */
 #define PACE_US	  1000
 #define PACE_TXNS 32u
-#define AGAIN_US  100000 /* between two tries to open the engine again */
+#define AGAIN_US  100000   /* between two tries to open the engine again */
 #define NOBODY	  SIZE_MAX /* wake_at: the committer is awake */
 
 /* --- disk space -------------------------------------------------------------------------------------------- */

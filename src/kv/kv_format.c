@@ -66,10 +66,11 @@ static enum status parse(const char *dir, slice s, struct kv_format *out, struct
 			e, ERR_CANNOT,
 			"%s is not a store of Facteur: its file FORMAT says something else",
 			dir);
-	if (end == s.n || !slice_u64(slice_sub(s, sizeof(NAME) - 1, end - sizeof(NAME) + 1),
-				     UINT32_MAX, &number))
-		return err_set(e, ERR_CANNOT, "the file FORMAT of the store %s is cut short",
-			       dir);
+	if (end == s.n ||
+	    !slice_u64(slice_sub(s, sizeof(NAME) - 1, end - sizeof(NAME) + 1), UINT32_MAX,
+		       &number))
+		return err_set(e, ERR_CANNOT,
+			       "the file FORMAT of the store %s is cut short", dir);
 	if (number > KV_FORMAT || number == 0)
 		return err_set(
 			e, ERR_CANNOT,
@@ -80,9 +81,11 @@ static enum status parse(const char *dir, slice s, struct kv_format *out, struct
 	s = slice_from(s, end + 1);
 	unsigned char key[16];
 	if (number >= 2) {
-		if (!take_line(&s, SL("life "), f.life) || !take_line(&s, SL("key "), key))
+		if (!take_line(&s, SL("life "), f.life) ||
+		    !take_line(&s, SL("key "), key))
 			return err_set(e, ERR_CANNOT,
-				       "the file FORMAT of the store %s is cut short", dir);
+				       "the file FORMAT of the store %s is cut short",
+				       dir);
 		memcpy(&f.key.k0, key, 8);
 		memcpy(&f.key.k1, key + 8, 8);
 	}
@@ -100,7 +103,8 @@ static enum status check_parts(const char *dir, struct err *e)
 {
 	if (!is_there(dir, "meta/CURRENT"))
 		return err_set(e, ERR_CANNOT,
-			       "the store %s is not complete: meta/CURRENT is missing", dir);
+			       "the store %s is not complete: meta/CURRENT is missing",
+			       dir);
 	if (!is_there(dir, "bodies"))
 		return err_set(e, ERR_CANNOT,
 			       "the store %s is not complete: bodies is missing", dir);

@@ -108,6 +108,7 @@ const struct kv_node *kv_node_at(const struct kv_node *node, uint64_t op);
 /* --- segments (kv_segment.c) --------------------------------------------------------------------------- */
 #define KV_SEG_BYTES (256u << 20) /* of a bulk segment */
 #define KV_LOG_BYTES (64u << 20)  /* of a log segment; one batch that is larger gets one to itself */
+#define KV_LOG_GROWS (16u << 20)  /* of one that was not there before, and grows (kv_spare.c) */
 #define KV_REC_HEADER 32u
 #define KV_REC_LZ4 1u
 #define KV_REC_ZSTD 2u /* cold bodies, moved by the collector */
@@ -150,6 +151,8 @@ enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out, uin
 			   struct err *e) MUST_USE;
 /* An empty segment, referenced for the caller; its name is durable. ERR_STOPPED when that sync failed. */
 enum status kv_seg_new(struct kv_segs *s, struct kv_seg **out, struct err *e) MUST_USE;
+/* The file at path becomes a new segment. segs.mu held; otherwise as kv_seg_new. */
+enum status kv_seg_adopt(struct kv_segs *s, const char *path, struct kv_seg **out, struct err *e) MUST_USE;
 /* One that is there, for the log to be continued: read and write, one reference. */
 enum status kv_seg_reopen(struct kv_segs *s, uint32_t no, struct kv_seg **out, struct err *e) MUST_USE;
 void kv_seg_path(const struct kv_segs *s, uint32_t no, char dst[4096]);
@@ -169,6 +172,7 @@ struct kv_log {
 	struct kv_place at;    /* where it ends, and its last batch */
 	_Atomic uint64_t shown_end; /* of the last record, for others */
 	uint64_t max_bytes;    /* KV_LOG_BYTES; tests make it small */
+	uint64_t room;	       /* of seg */
 	struct buf rows;       /* of the batch being made */
 	uint32_t left;	       /* segment the log has left without a batch that says so; 0: none */
 	uint64_t left_bodies;
@@ -184,12 +188,27 @@ uint64_t kv_log_base(const struct kv *kv); /* where the bodies of the next recor
  * returns ST_OK, and only then log.at moves. ERR_STOPPED: nobody knows. Otherwise the log is as it was. */
 enum status kv_log_write(struct kv *kv, struct iovec *iov, size_t n_iov, uint64_t bodies, uint32_t bodies_crc,
 			 struct err *e) MUST_USE;
+void kv_log_continue(struct kv *kv, struct kv_seg *seg, uint64_t size); /* in seg, whose file has this size */
 void kv_log_leave(struct kv *kv); /* the next batch begins a new segment; commit_mu held */
 /* May the file of segment no go, as far as replay is concerned? Has the engine write its rows out when that decides. Not
  * on the committer. */
 enum status kv_log_let_go(struct kv *kv, uint32_t no, bool *out, struct err *e) MUST_USE;
 /* Puts row 'L' of log.at into the engine's batch. */
 void kv_log_place_put(struct kv *kv);
+
+/* --- a segment in reserve (kv_spare.c) -------------------------------------------------------------------- */
+struct kv_spare {
+	_Atomic bool ready;  /* DIR/bodies/spare is there and whole; it is taken and removed under segs.mu */
+	_Atomic bool wanted; /* the keeper has been asked */
+	bool off;	     /* tests and benches: none is made */
+};
+void kv_spare_open(struct kv *kv);
+void kv_spare_want(struct kv *kv);
+void kv_spare_tend(struct kv *kv); /* keeper: makes it when it is wanted, gives it back when disk is short */
+/* segs.mu held: the file of a segment nobody needs becomes the spare. False: it does not, remove it. */
+bool kv_spare_give(struct kv *kv, const char *from);
+/* ST_NOT_FOUND: there is none. */
+enum status kv_spare_take(struct kv *kv, struct kv_seg **out, uint64_t *out_size, struct err *e) MUST_USE;
 
 /* --- replay (kv_replay.c) -------------------------------------------------------------------------------- */
 /* Opening: the engine is given what is in the log behind its row 'L', and the log goes on behind that. A torn last
@@ -325,6 +344,7 @@ struct kv {
 
 	struct kv_segs segs;
 	struct kv_log log;
+	struct kv_spare spare;
 	bool engine_shut; /* committer: the engine must be opened again first */
 	struct kv_format format;
 	unsigned format_was;	 /* before this program opened it; 0: it made the store */

@@ -2,7 +2,8 @@
  *
  * Its pace is a share of a processor: after each step it sleeps several times the processor time that the step has
  * cost, its own and what its requests cost the committer, while others commit, and a short while when nobody does;
- * and at least until the octets it read and wrote fit its rate. A step commits at most one transaction. */
+ * and at least until the octets it read and wrote fit its rate. A step commits at most one transaction. Between two
+ * steps it makes the log's next segment ready (kv_spare.c). */
 #include "kv/kv_internal.h"
 #include <errno.h>
 
@@ -27,9 +28,15 @@ static bool nap(struct kv *kv, int64_t us, bool *out_woken)
 			       .tv_nsec = until % 1000000 * 1000 };
 
 	pthread_mutex_lock(&k->mu);
-	while (!k->closing && !(out_woken && k->woken) &&
-	       pthread_cond_timedwait(&k->cond, &k->mu, &ts) != ETIMEDOUT)
-		;
+	for (int r = 0; !k->closing && !(out_woken && k->woken) && r != ETIMEDOUT;) {
+		if (kv->spare.wanted) {
+			pthread_mutex_unlock(&k->mu);
+			kv_spare_tend(kv);
+			pthread_mutex_lock(&k->mu);
+			continue;
+		}
+		r = pthread_cond_timedwait(&k->cond, &k->mu, &ts);
+	}
 	bool go_on = !k->closing;
 	if (out_woken) {
 		*out_woken = k->woken;
@@ -96,6 +103,8 @@ static void *keep(void *arg)
 	uint64_t seen = UINT64_MAX; /* unrefs; the first pass comes in any case */
 
 	while (nap(kv, LOOK_EVERY_US, &woken)) {
+		if (kv->disk_low && kv->spare.ready)
+			kv_spare_tend(kv);
 		if ((!woken && clock_mono_us(&kv->clock) < next) ||
 		    kv->gc.unrefs == seen || kv->gc.paused || kv->stopped)
 			continue;

@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 
+#define REST_KEPT (1u << 20) /* of a segment that the log leaves; more is cut off */
 #define ROWS_KEPT (8u << 20) /* a larger buffer gives its memory back */
 
 void kv_log_init(struct kv_log *l)
@@ -28,6 +29,31 @@ void kv_log_begin(struct kv_log *l)
 	buf_reset(&l->rows);
 }
 
+void kv_log_continue(struct kv *kv, struct kv_seg *seg, uint64_t size)
+{
+	struct kv_log *l = &kv->log;
+	uint64_t grows = l->max_bytes < KV_LOG_GROWS ? l->max_bytes : KV_LOG_GROWS;
+
+	pthread_mutex_lock(&kv->segs.mu);
+	l->seg = seg;
+	pthread_mutex_unlock(&kv->segs.mu);
+	l->room = size > grows ? size : grows;
+	if (l->room > l->max_bytes)
+		l->room = l->max_bytes;
+}
+
+/* What it had in reserve and did not use. Nothing depends on it. */
+static void cut_rest(const struct kv_log *l, const struct kv_seg *seg)
+{
+	uint64_t size;
+	struct err e;
+
+	if (io_size(seg->fd, &size, &e) != ST_OK || size < l->at.end + REST_KEPT)
+		return;
+	if (io_truncate(seg->fd, l->at.end, &e) != ST_OK)
+		return;
+}
+
 void kv_log_leave(struct kv *kv)
 {
 	struct kv_log *l = &kv->log;
@@ -40,6 +66,7 @@ void kv_log_leave(struct kv *kv)
 	struct kv_seg *seg = l->seg;
 	l->seg = NULL;
 	pthread_mutex_unlock(&kv->segs.mu);
+	cut_rest(l, seg);
 	kv_seg_put(&kv->segs, seg);
 }
 
@@ -48,16 +75,20 @@ enum status kv_log_room(struct kv *kv, uint64_t n, struct err *e)
 	struct kv_log *l = &kv->log;
 	struct kv_seg *fresh;
 
-	if (l->seg && (l->at.end == 0 || l->at.end + n <= l->max_bytes))
+	uint64_t room = l->room < l->max_bytes ? l->room : l->max_bytes;
+	if (l->seg && (l->at.end == 0 || l->at.end + n <= room))
 		return ST_OK;
-	enum status st = kv_seg_new(&kv->segs, &fresh, e);
-	if (st != ST_OK)
-		return st;
+	uint64_t size = 0;
+	struct err why;
+	/* A spare that cannot be had is no reason to fail. */
+	if (kv_spare_take(kv, &fresh, &size, &why) != ST_OK) {
+		enum status st = kv_seg_new(&kv->segs, &fresh, e);
+		if (st != ST_OK)
+			return st;
+	}
 	kv_log_leave(kv);
-	pthread_mutex_lock(&kv->segs.mu);
-	l->seg = fresh;
 	l->shown_end = 0;
-	pthread_mutex_unlock(&kv->segs.mu);
+	kv_log_continue(kv, fresh, size);
 	l->at.segment = fresh->no;
 	l->at.end = 0;
 	l->at.bodies = 0;
@@ -117,7 +148,8 @@ static void blot(const struct kv_log *l)
 	static const char zeros[KV_LOG_HEADER];
 	struct err e;
 
-	if (io_pwrite(l->seg->fd, slice_make(zeros, sizeof(zeros)), l->at.end, &e) != ST_OK)
+	if (io_pwrite(l->seg->fd, slice_make(zeros, sizeof(zeros)), l->at.end, &e) !=
+	    ST_OK)
 		return;
 }
 
@@ -156,6 +188,8 @@ enum status kv_log_write(struct kv *kv, struct iovec *iov, size_t n_iov, uint64_
 	l->at.seq = h.seq;
 	l->shown_end = end;
 	l->left = 0;
+	if (l->at.end > l->room / 2)
+		kv_spare_want(kv);
 	kv->stats.bytes_log += KV_LOG_HEADER + bodies + h.rows;
 	return ST_OK;
 }

@@ -93,6 +93,8 @@ static enum status open_files(struct kv *kv, const struct kv_options *opt, struc
 			     e);
 	if (st == ST_OK)
 		st = kv_segs_open(&kv->segs, bodies, e);
+	if (st == ST_OK && !opt->read_only)
+		kv_spare_open(kv);
 	return st == ST_OK ? settle(kv, opt, e) : st;
 }
 

@@ -22,7 +22,7 @@
 
 struct first { /* a segment that begins with a batch record */
 	uint32_t no;
-	uint64_t seq;
+	uint64_t seq; /* 0: of an older use of the file, nothing of this one */
 };
 struct replay {
 	struct kv *kv;
@@ -61,8 +61,10 @@ static enum status look_at(struct replay *r, uint32_t no, struct err *e)
 	kv_seg_put(&r->kv->segs, seg);
 	if (st != ST_OK || size < KV_REC_HEADER)
 		return st;
-	if (kv_log_head_read(raw, &r->kv->log.key, &h) && h.segment == no) {
-		if (h.seq <= r->at.seq)
+	if (kv_log_head_read(raw, &r->kv->log.key, &h)) {
+		if (h.segment != no)
+			h.seq = 0;
+		else if (h.seq <= r->at.seq)
 			return ST_OK;
 		r->firsts = mem_grow(r->firsts, r->n_firsts + 1, sizeof(*r->firsts));
 		r->firsts[r->n_firsts++] = (struct first){ no, h.seq };
@@ -262,10 +264,11 @@ static enum status end_or_gap(struct replay *r, uint64_t off, bool salvage, stru
 	if (st != ST_OK)
 		return st;
 	if (!salvage)
-		return err_set(e, ERR_CORRUPT,
-			       "the log of the store is damaged at %08x:%llu, and more follows; "
-			       "'facteur check --repair' goes on behind it",
-			       no, (unsigned long long)off);
+		return err_set(
+			e, ERR_CORRUPT,
+			"the log of the store is damaged at %08x:%llu, and more follows; "
+			"'facteur check --repair' goes on behind it",
+			no, (unsigned long long)off);
 	uint64_t before = r->at.seq;
 	r->reader.seq = 0; /* whichever it is */
 	if ((st = kv_log_next(&r->reader, e)) == ST_OK) {
@@ -329,14 +332,15 @@ static enum status write_again(struct kv *kv, uint64_t from, uint64_t end, struc
 	return st == ST_OK ? io_fdatasync(fd, e) : st;
 }
 
-/* Torn first records of segments the log never came to, which no row names. */
+/* Segments the log never came to, which no row names: their first record is torn, or of an older use. */
 static void remove_torn(struct replay *r)
 {
 	char path[4096];
 	struct err e;
 
 	for (size_t i = 0; i < r->n_firsts; i++) {
-		if (r->firsts[i].seq <= r->at.seq || r->firsts[i].no == r->at.segment)
+		uint64_t seq = r->firsts[i].seq;
+		if ((seq != 0 && seq <= r->at.seq) || r->firsts[i].no == r->at.segment)
 			continue;
 		kv_seg_path(&r->kv->segs, r->firsts[i].no, path);
 		if (io_unlink(path, &e) != ST_OK)
@@ -377,15 +381,17 @@ static enum status replay_all(struct replay *r, bool salvage, struct err *e)
 	struct kv *kv = r->kv;
 	enum status st;
 
-	if ((st = look_around(r, e)) != ST_OK || (st = enter_place(r, salvage, e)) != ST_OK)
+	if ((st = look_around(r, e)) != ST_OK ||
+	    (st = enter_place(r, salvage, e)) != ST_OK)
 		return st;
 	st = give_all(r, 0, salvage, e);
 	kv->log.at = r->at;
 	if (st == ST_OK && r->at.segment) {
-		st = kv_seg_reopen(&kv->segs, r->at.segment, &kv->log.seg, e);
+		struct kv_seg *seg = NULL;
 		uint64_t size = 0;
-		if (st == ST_OK)
-			st = size_of(kv->log.seg, &size, e);
+		st = kv_seg_reopen(&kv->segs, r->at.segment, &seg, e);
+		if (st == ST_OK && (st = size_of(seg, &size, e)) == ST_OK)
+			kv_log_continue(kv, seg, size);
 		/* The last record is not padded. */
 		kv->log.shown_end = size < r->at.end ? size : r->at.end;
 		if (st == ST_NOT_FOUND && salvage) { /* a new one, then */
@@ -461,7 +467,8 @@ static enum status replay_again(void *ctx, slice row, struct err *e)
 
 enum status kv_replay_in_place(struct kv *kv, struct err *e)
 {
-	enum status st = kv->en->ops->reopen(kv->en, SL(KV_KEY_PLACE), replay_again, kv, e);
+	enum status st =
+		kv->en->ops->reopen(kv->en, SL(KV_KEY_PLACE), replay_again, kv, e);
 
 	kv->engine_shut = st != ST_OK;
 	if (st != ST_OK && e->code != ERR_DISK_FULL)

@@ -134,7 +134,7 @@ enum status kv_segs_remove(struct kv *kv, uint32_t no, bool *out_gone, struct er
 			close_idle(kv, g);
 		if (kv->segs.dir) {
 			snprintf(path, sizeof(path), "%s/%08x.seg", kv->segs.dir, no);
-			st = io_unlink(path, e);
+			st = kv_spare_give(kv, path) ? ST_OK : io_unlink(path, e);
 		}
 		*out_gone = st == ST_OK;
 	}

@@ -277,6 +277,30 @@ enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out,
 	return st;
 }
 
+enum status kv_seg_adopt(struct kv_segs *s, const char *path, struct kv_seg **out,
+			 struct err *e)
+{
+	char name[4096];
+	int fd;
+	enum status st = io_open(path, O_RDWR, 0, &fd, e);
+
+	if (st != ST_OK)
+		return st;
+	kv_seg_path(s, s->next_no, name);
+	if ((st = io_rename(path, name, e)) != ST_OK) {
+		close(fd);
+		s->next_no++; /* it may have the name */
+		return st;
+	}
+	struct kv_seg *g = mem_new(sizeof(*g));
+	g->no = s->next_no++;
+	g->fd = fd;
+	g->refs = 1;
+	seg_add(s, g);
+	*out = g;
+	return ST_OK;
+}
+
 /* One that was opened to be read, and is idle, goes. */
 static void drop_idle(struct kv_segs *s, uint32_t no)
 {

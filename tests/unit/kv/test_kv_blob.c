@@ -208,7 +208,8 @@ static void damage_is_detected_and_confined(void **state)
 		}
 		int fd = kv->log.seg->fd;
 		struct kv_log_reader r; /* the first batch: one body, one chunk */
-		kv_log_reader_init(&r, &kv->log.key, fd, kv->log.seg->no, 0, kv->log.at.end);
+		kv_log_reader_init(&r, &kv->log.key, fd, kv->log.seg->no, 0,
+				   kv->log.at.end);
 		assert_int_equal(kv_log_next(&r, &e), ST_OK);
 		uint64_t from = r.off + KV_LOG_HEADER, end = from + r.head.bodies;
 		kv_log_reader_done(&r);

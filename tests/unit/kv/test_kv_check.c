@@ -10,7 +10,8 @@ struct faults {
 	uint64_t done, all;
 };
 
-static void on_fault(void *ctx, enum kv_fault what, const struct blob_id *id, const char *text)
+static void on_fault(void *ctx, enum kv_fault what, const struct blob_id *id,
+		     const char *text)
 {
 	struct faults *f = ctx;
 	f->n++;
@@ -102,7 +103,8 @@ static struct kv_extent place_of(struct kv *kv, const struct blob_id *id)
 	const struct kv_extent *x;
 	slice v;
 	struct err e;
-	assert_int_equal(kv->en->ops->get(kv->en, kv_blob_key(key, id), &a, &v, &e), ST_OK);
+	assert_int_equal(kv->en->ops->get(kv->en, kv_blob_key(key, id), &a, &v, &e),
+			 ST_OK);
 	assert_int_equal(kv_extents_read(v, id, &a, &row, &x), ST_OK);
 	return x[0];
 }
@@ -262,8 +264,9 @@ static void counts_are_mended(void **state)
 		if (!c.known)
 			continue;
 		counted++;
-		assert_int_equal(w->kv->en->ops->get(w->kv->en, kv_count_key(key, segs[i].no),
-						     &a, &row, &e),
+		assert_int_equal(w->kv->en->ops->get(w->kv->en,
+						     kv_count_key(key, segs[i].no), &a,
+						     &row, &e),
 				 ST_OK);
 		char *copy = arena_cstr(&a, row);
 		copy[row.n - 1] ^= 1;
@@ -339,7 +342,8 @@ static void many_pieces_are_walked(void **state)
 		struct kv_upload *u = kv_upload_new(kv);
 		struct err e;
 		uint64_t size;
-		assert_int_equal(kv_upload_write(u, slice_make(&i, sizeof(i)), &e), ST_OK);
+		assert_int_equal(kv_upload_write(u, slice_make(&i, sizeof(i)), &e),
+				 ST_OK);
 		assert_int_equal(kv_upload_end(u, &id, &size, &e), ST_OK);
 		struct kv_txn *t = begin(kv, 1);
 		kv_txn_blob(t, u);
@@ -359,22 +363,29 @@ static void many_pieces_are_walked(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_sound_store_has_no_fault, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_damaged_body_is_named_and_heals, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_damaged_header_is_found, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_missing_segment_is_found_by_the_rows, setup,
+		cmocka_unit_test_setup_teardown(a_sound_store_has_no_fault, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(a_damaged_row_of_a_body_heals, setup, teardown),
-		cmocka_unit_test_setup_teardown(rows_of_places_are_mended, setup, teardown),
-		cmocka_unit_test_setup_teardown(an_orphan_goes_with_the_next_collection, setup,
+		cmocka_unit_test_setup_teardown(a_damaged_body_is_named_and_heals, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(references_without_a_body_are_told_once, setup,
+		cmocka_unit_test_setup_teardown(a_damaged_header_is_found, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_missing_segment_is_found_by_the_rows,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_row_of_a_body_heals, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(rows_of_places_are_mended, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(an_orphan_goes_with_the_next_collection,
+						setup, teardown),
+		cmocka_unit_test_setup_teardown(references_without_a_body_are_told_once,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(counts_are_mended, setup, teardown),
 		cmocka_unit_test_setup_teardown(
-			damage_in_a_batch_is_found_and_frees_nothing_alive, setup, teardown),
+			damage_in_a_batch_is_found_and_frees_nothing_alive, setup,
+			teardown),
 		cmocka_unit_test_setup_teardown(also_in_its_header, setup, teardown),
-		cmocka_unit_test_setup_teardown(also_in_the_first_of_a_segment, setup, teardown),
+		cmocka_unit_test_setup_teardown(also_in_the_first_of_a_segment, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(also_in_the_header_of_the_first, setup,
 						teardown),
 		cmocka_unit_test(many_pieces_are_walked),

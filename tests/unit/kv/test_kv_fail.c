@@ -216,7 +216,8 @@ static void a_body_without_a_descriptor_left_is_not_called_damaged(void **state)
 	struct err e;
 	kv_txn_blob(t, body(kv, 1000, 1, &id));
 	commit_ok(t);
-	kv->log.max_bytes = 1; /* a segment that the log has left: it is opened to be read */
+	kv->log.max_bytes =
+		1; /* a segment that the log has left: it is opened to be read */
 	t = begin(kv, 1);
 	put(t, "next", "1");
 	commit_ok(t);

@@ -5,7 +5,15 @@
 #include "gc_test.h"
 #include <pthread.h>
 
-enum { BODIES = 14, ACCOUNTS = 3, EMAILS = 6, QUEUE = 24, STEPS = 400, SEEDS = 8, SNAPSHOTS = 2 };
+enum {
+	BODIES = 14,
+	ACCOUNTS = 3,
+	EMAILS = 6,
+	QUEUE = 24,
+	STEPS = 400,
+	SEEDS = 8,
+	SNAPSHOTS = 2
+};
 
 struct refs {
 	bool at[BODIES][ACCOUNTS][EMAILS];
@@ -20,7 +28,8 @@ struct model {
 	enum kv_engine_kind engine;
 	char dir[64];
 	uint32_t seed;
-	struct refs durable, pending; /* pending: when all that is queued has been written */
+	struct refs durable,
+		pending; /* pending: when all that is queued has been written */
 	struct blob_id id[BODIES];
 	struct kv_upload *slow; /* an upload in flight */
 	unsigned slow_body;
@@ -250,7 +259,8 @@ static void step(struct model *m)
 	settle(m);
 }
 
-static void run_model(struct model *m, enum kv_engine_kind engine, uint32_t seed, int steps)
+static void run_model(struct model *m, enum kv_engine_kind engine, uint32_t seed,
+		      int steps)
 {
 	m->engine = engine;
 	m->seed = seed;
@@ -304,7 +314,8 @@ static void the_memory_engine_agrees_with_the_model(void **state)
 		mem_free(m);
 	}
 	/* Otherwise nothing was tried. */
-	assert_true(sum.dropped > 50 && sum.moved > 20 && sum.freed > 50 && sum.failed > 10);
+	assert_true(sum.dropped > 50 && sum.moved > 20 && sum.freed > 50 &&
+		    sum.failed > 10);
 }
 
 static void the_store_on_disk_agrees_with_the_model(void **state)

@@ -6,6 +6,14 @@
 
 enum { BATCHES = 8, BODY = 700 };
 
+/* A thousand stores are opened here: in memory when there is such a place, where a sync takes no time. */
+static void quick_dir(char dst[64])
+{
+	snprintf(dst, 64, "/dev/shm/kv-test-XXXXXX");
+	if (!mkdtemp(dst))
+		temp_dir(dst);
+}
+
 static struct kv_upload *body(struct kv *kv, size_t n, uint32_t seed, struct blob_id *out)
 {
 	struct kv_upload *u = kv_upload_new(kv);
@@ -105,7 +113,7 @@ static void take_copy(struct killed *k)
 static void set_up(struct killed *k, uint32_t spread)
 {
 	struct err e;
-	temp_dir(k->dir);
+	quick_dir(k->dir);
 	snprintf(k->copy, sizeof(k->copy), "%s-copy", k->dir);
 	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, k->dir);
 	if (spread)
@@ -240,11 +248,13 @@ static void damage_before_the_end_is_refused_and_can_be_salvaged(void **state)
 	set_up(&k, 0);
 	struct kv_log_head h;
 	kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, k.copy);
-	assert_true(kv_log_head_read((unsigned char *)k.log.p + k.from[3], &kv->log.key, &h));
+	assert_true(
+		kv_log_head_read((unsigned char *)k.log.p + k.from[3], &kv->log.key, &h));
 	kv_close(kv);
 	take_copy(&k);
 	size_t rows = (size_t)(k.from[3] + KV_LOG_HEADER + h.bodies);
-	size_t at[] = { (size_t)k.from[3], (size_t)k.from[3] + 30, rows + (size_t)h.rows / 2 };
+	size_t at[] = { (size_t)k.from[3], (size_t)k.from[3] + 30,
+			rows + (size_t)h.rows / 2 };
 	for (size_t i = 0; i < 3; i++) {
 		char *octet = k.log.p + at[i];
 		*octet ^= 0x10;
@@ -257,7 +267,8 @@ static void damage_before_the_end_is_refused_and_can_be_salvaged(void **state)
 		AUTO_BUF after = { 0 };
 		buf_init(&after, 1u << 20);
 		assert_int_equal(io_read_file(k.path, 1u << 20, &after, &e), ST_OK);
-		assert_true(slice_eq(buf_slice(&after), buf_slice(&k.log))); /* untouched */
+		assert_true(
+			slice_eq(buf_slice(&after), buf_slice(&k.log))); /* untouched */
 		assert_int_equal(try_open(k.copy, true, &kv, &e), ST_OK);
 		assert_int_equal(kv->lost, 1);
 		assert_int_equal(kv->replayed, BATCHES - 4); /* the others were, before */
@@ -266,7 +277,8 @@ static void damage_before_the_end_is_refused_and_can_be_salvaged(void **state)
 		assert_string_equal(get(kv, NULL, &a, "row02"), "x");
 		assert_string_equal(get(kv, NULL, &a, "row07"), "x");
 		kv_close(kv);
-		assert_int_equal(try_open(k.copy, false, &kv, &e), ST_OK); /* now it does */
+		assert_int_equal(try_open(k.copy, false, &kv, &e),
+				 ST_OK); /* now it does */
 		assert_null(get(kv, NULL, &a, "row03"));
 		kv_close(kv);
 		*octet ^= 0x10;
@@ -300,10 +312,12 @@ static void a_log_that_was_cut_short_is_refused(void **state)
 	struct kv *kv;
 	struct err e;
 	set_up(&k, 0);
-	kv_close(open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, k.copy)); /* the engine has all of it */
+	kv_close(open_kv(KV_ROCKSDB, KV_COMMIT_INLINE,
+			 k.copy)); /* the engine has all of it */
 	write_log(&k, slice_make(k.log.p, (size_t)k.from[5]));
 	assert_int_equal(try_open(k.copy, false, &kv, &e), ST_IO);
-	assert_non_null(strstr(e.text, "is not complete: bodies/00000001.seg is cut short"));
+	assert_non_null(
+		strstr(e.text, "is not complete: bodies/00000001.seg is cut short"));
 	unlink(k.path);
 	assert_int_equal(try_open(k.copy, false, &kv, &e), ST_IO);
 	assert_non_null(strstr(e.text, "is missing"));
@@ -327,10 +341,11 @@ static void a_record_inside_a_body_is_not_taken(void **state)
 		char dir[64], copy[80];
 		struct blob_id id;
 		struct err e;
-		temp_dir(dir);
+		quick_dir(dir);
 		snprintf(copy, sizeof(copy), "%s-copy", dir);
 		struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, dir);
-		struct siphash_key key = knows ? kv->log.key : (struct siphash_key){ 1, 2 };
+		struct siphash_key key = knows ? kv->log.key
+					       : (struct siphash_key){ 1, 2 };
 		struct kv_txn *t = begin(kv, 1);
 		put(t, "first", "1");
 		commit_ok(t);
@@ -376,7 +391,8 @@ static void a_record_inside_a_body_is_not_taken(void **state)
 		assert_int_equal(io_pwrite(fd, SL("torn"), from, &e), ST_OK);
 		close(fd);
 		/* Known, the key makes it look like a batch behind damage. */
-		assert_int_equal(try_open(copy, false, &after, &e), knows ? ST_IO : ST_OK);
+		assert_int_equal(try_open(copy, false, &after, &e),
+				 knows ? ST_IO : ST_OK);
 		if (!knows) {
 			assert_null(get(after, NULL, &a, "forged"));
 			assert_null(get(after, NULL, &a, "message"));
@@ -395,7 +411,7 @@ static void a_process_that_just_ends_loses_nothing(void **state)
 	(void)state;
 	char dir[64];
 	struct blob_id ids[BATCHES];
-	temp_dir(dir);
+	quick_dir(dir);
 	for (size_t runs = 0; runs < BATCHES; runs++) {
 		pid_t pid = fork();
 		if (pid == 0) {
@@ -412,6 +428,64 @@ static void a_process_that_just_ends_loses_nothing(void **state)
 		assert_int_equal(count(kv, ids), runs + 1);
 		kv_close(kv);
 	}
+	remove_tree(dir);
+}
+
+/* --- a segment in reserve ---------------------------------------------------------------------------------- */
+static void wait_for_spare(struct kv *kv)
+{
+	kv_spare_want(kv);
+	for (int i = 0; !kv->spare.ready; i++) {
+		assert_true(i < 20000);
+		usleep(1000);
+	}
+}
+
+/* The log goes on in zeros, then in a segment that was the log's before: whose records, of every kind and at every
+ * boundary, are nobody's any more. A kill at any moment finds what was acknowledged. */
+static void spare_and_used_segments_carry_the_log_on(void **state)
+{
+	(void)state;
+	char dir[64], copy[80], old[128], spare[128];
+	struct blob_id ids[BATCHES];
+	struct io_stat facts;
+	struct err e;
+	quick_dir(dir);
+	snprintf(copy, sizeof(copy), "%s-copy", dir);
+	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir);
+	kv->log.max_bytes = 1u << 20;
+	for (size_t i = 0; i < BATCHES; i++) {
+		if (i == 2) {
+			wait_for_spare(kv);
+			kv_log_leave(kv);
+		} else if (i == 5) { /* the first one serves again */
+			segment_path(old, dir, 2);
+			wait_for_spare(kv);
+			snprintf(spare, sizeof(spare), "%s/bodies/spare", dir);
+			copy_tree(old, spare);
+			assert_int_equal(truncate(spare, 1 << 20), 0);
+			kv_log_leave(kv);
+		}
+		deliver(kv, i, &ids[i]);
+		if (i >= 2) {
+			segment_path(old, dir, kv->log.at.segment);
+			assert_int_equal(io_stat_path(old, &facts, &e), ST_OK);
+			assert_int_equal(facts.size,
+					 1u << 20); /* there from its beginning */
+		}
+		copy_tree(dir, copy);
+		struct kv *after = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, copy);
+		assert_int_equal(count(after, ids), i + 1);
+		assert_int_equal(after->log.at.seq, i + 1);
+		kv_close(after);
+		remove_tree(copy);
+	}
+	kv_close(kv);
+	/* One that was given its number and holds nothing new is no damage, and does not stay. */
+	segment_path(spare, dir, 99);
+	copy_tree(old, spare);
+	goes_on(dir, ids, BATCHES);
+	assert_int_equal(access(spare, F_OK), -1);
 	remove_tree(dir);
 }
 
@@ -437,7 +511,7 @@ static void an_engine_that_refuses_after_the_log_is_opened_again(void **state)
 	char dir[64];
 	struct blob_id ids[BATCHES];
 	AUTO_ARENA a = { 0 };
-	temp_dir(dir);
+	quick_dir(dir);
 	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir);
 	ops = *kv->en->ops;
 	real_write = ops.batch_write;
@@ -496,7 +570,7 @@ static void any_call_that_fails_loses_nothing(void **state)
 			enum status got[N];
 			enum err_code why[N];
 			struct err e;
-			temp_dir(dir);
+			quick_dir(dir);
 			struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, dir);
 			kv->log.max_bytes = 4096;
 			io_set_fault(fail_nth, &f);
@@ -520,8 +594,8 @@ static void any_call_that_fails_loses_nothing(void **state)
 			bool stopped = false;
 			for (size_t i = 0; i < N; i++) {
 				AUTO_ARENA a = { 0 };
-				const char *v = get(kv, NULL, &a,
-						    arena_fmt(&a, "row%02zu", i).p);
+				const char *v =
+					get(kv, NULL, &a, arena_fmt(&a, "row%02zu", i).p);
 				if (got[i] == ST_OK) {
 					assert_false(stopped);
 					assert_string_equal(v, "x");
@@ -546,7 +620,7 @@ static void making_a_store_can_fail_anywhere(void **state)
 		struct nth f = { nth, EIO, 0, true, false };
 		struct kv *kv;
 		struct err e;
-		temp_dir(dir);
+		quick_dir(dir);
 		snprintf(inner, sizeof(inner), "%s/store", dir);
 		io_set_fault(fail_nth, &f);
 		enum status st = try_open(inner, false, &kv, &e);
@@ -573,14 +647,17 @@ static void a_store_opened_to_be_read_is_not_written(void **state)
 {
 	(void)state;
 	struct killed k = { 0 };
-	struct kv_options o = { .dir = NULL, .mode = KV_COMMIT_INLINE, .read_only = true };
+	struct kv_options o = { .dir = NULL,
+				.mode = KV_COMMIT_INLINE,
+				.read_only = true };
 	struct kv *kv;
 	struct kv_txn *t;
 	struct err e;
 	uint32_t one = 1;
 	set_up(&k, 0);
 	o.dir = k.copy;
-	assert_int_equal(kv_open(&o, &kv, &e), ST_INVALID); /* it would have to be replayed */
+	assert_int_equal(kv_open(&o, &kv, &e),
+			 ST_INVALID); /* it would have to be replayed */
 	assert_non_null(strstr(e.text, "was not closed"));
 	kv_close(open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, k.copy));
 	assert_int_equal(kv_open(&o, &kv, &e), ST_OK);
@@ -593,7 +670,8 @@ static void a_store_opened_to_be_read_is_not_written(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_process_that_just_ends_loses_nothing), /* first: it forks */
+		cmocka_unit_test(
+			a_process_that_just_ends_loses_nothing), /* first: it forks */
 		cmocka_unit_test(a_tail_torn_at_any_octet_is_left_out),
 		cmocka_unit_test(a_tail_torn_in_pages_is_left_out),
 		cmocka_unit_test(a_torn_first_record_of_a_segment_is_left_out),
@@ -601,6 +679,7 @@ int main(void)
 		cmocka_unit_test(damage_of_a_body_does_not_stop_the_log),
 		cmocka_unit_test(a_log_that_was_cut_short_is_refused),
 		cmocka_unit_test(a_record_inside_a_body_is_not_taken),
+		cmocka_unit_test(spare_and_used_segments_carry_the_log_on),
 		cmocka_unit_test(an_engine_that_refuses_after_the_log_is_opened_again),
 		cmocka_unit_test(any_call_that_fails_loses_nothing),
 		cmocka_unit_test(making_a_store_can_fail_anywhere),
