@@ -133,6 +133,13 @@ install: $(O)/facteur
 	[ -e $(DESTDIR)$(SYSCONFDIR)/facteur.conf ] || \
 		install -m 644 docs/facteur.conf $(DESTDIR)$(SYSCONFDIR)/facteur.conf
 
+## make crash KILLS=1000 CUTS=1000   the crash kit in its long form (tests/crash/long.py); Ctrl-C ends it
+KILLS ?= 1000
+CUTS ?= 1000
+.PHONY: crash
+crash:
+	KILLS=$(KILLS) CUTS=$(CUTS) tests/crash/run --long
+
 ## make headers             every header compiles alone
 headers:
 	@for h in src/*/*.h; do $(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra -Werror -x c -fsyntax-only -include $$h /dev/null || exit 1; done; echo headers: ok

@@ -21,7 +21,7 @@ def count(name, default):
     return int(os.environ.get(name, default))
 
 
-def cycles(what, box, n, crash, longest, each=None):
+def cycles(what, box, n, crash, longest, env=None):
     """n times: start, verify, load for a random while of up to `longest` seconds, crash(). Ends with a verify."""
     world = World(box, SEED)
     rng = random.Random(SEED)
@@ -31,7 +31,7 @@ def cycles(what, box, n, crash, longest, each=None):
     try:
         while True:
             start = time.monotonic()
-            box.start()
+            box.start(env=env)
             ready = time.monotonic() - start
             slowest = max(slowest, ready)
             try:
@@ -41,8 +41,6 @@ def cycles(what, box, n, crash, longest, each=None):
                 raise
             if done == n:
                 break
-            if each:
-                each(world, done)
             world.start()
             time.sleep(rng.random() ** 2 * longest + 0.02)
             crash(world)

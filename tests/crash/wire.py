@@ -138,10 +138,13 @@ class Smtp(Wire):
                 return int(line[:3]), text.rstrip()
 
     def deliver(self, recipients, data):
-        """Pipelined up to DATA. The last reply that matters, and its text."""
-        self.send(b"MAIL FROM:<kit@kit.example>\r\n" + b"".join(b"RCPT TO:<%s>\r\n" % r.encode() for r in recipients) +
-                  b"DATA\r\n")
-        replies = [self.reply() for _ in range(len(recipients) + 2)]
+        """Pipelined behind MAIL. The last reply that matters, and its text."""
+        self.send(b"MAIL FROM:<kit@kit.example>\r\n")
+        replies = [self.reply()]
+        if replies[0][0] != 250:
+            return replies[0]
+        self.send(b"".join(b"RCPT TO:<%s>\r\n" % r.encode() for r in recipients) + b"DATA\r\n")
+        replies += [self.reply() for _ in range(len(recipients) + 1)]
         if replies[-1][0] != 354:
             self.send(b"RSET\r\n")
             self.reply()
