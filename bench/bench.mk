@@ -1,7 +1,10 @@
 # bench.mk — load programs (plain C, no part of the server) and the bench itself.
 
 LOADERS := $(patsubst bench/%.c,$(O)/bench/%,$(wildcard bench/load_*.c))
-loaders: $(LOADERS) $(O)/bench/bench_kv $(O)/bench/bench_check
+loaders: $(LOADERS) $(O)/bench/bench_kv $(O)/bench/bench_check $(O)/bench/sync_shim.so
+$(O)/bench/sync_shim.so: tests/crash/sync_shim.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -shared -fPIC -D_GNU_SOURCE -o $@ $< -ldl
 # The store's engine alone, without protocols.
 $(O)/bench/bench_kv $(O)/bench/bench_gc: $(O)/bench/%: $(O)/bench/%.o $(O)/lib/kv.a $(O)/lib/base.a $(if $(filter tsan,$(MODE)),$(O)/tests/support/tsan.o)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
