@@ -9,7 +9,8 @@
 #include "base/io.h"
 #include <fcntl.h>
 
-#define ZERO_STEP (1u << 20)
+#define ZERO_STEP     (1u << 20)
+#define ZERO_PAUSE_US 2000
 
 static void path_of(const struct kv *kv, const char *name, char dst[4096])
 {
@@ -30,6 +31,17 @@ static bool is_closing(struct kv *kv)
 	return closing;
 }
 
+/* Step by step to the disk: the log's own sync must not wait behind all of it at once. */
+static enum status write_step(int fd, const char *zeros, uint64_t at, struct err *e)
+{
+	enum status st = io_pwrite(fd, slice_make(zeros, ZERO_STEP), at, e);
+
+	if (st == ST_OK)
+		st = io_fdatasync(fd, e);
+	usleep(ZERO_PAUSE_US);
+	return st;
+}
+
 static enum status write_zeros(struct kv *kv, int fd, struct err *e)
 {
 	char *zeros = mem_new(ZERO_STEP);
@@ -37,9 +49,9 @@ static enum status write_zeros(struct kv *kv, int fd, struct err *e)
 
 	for (uint64_t at = 0; at < kv->log.max_bytes && st == ST_OK; at += ZERO_STEP)
 		st = is_closing(kv) ? err_set(e, ERR_BUSY, "the store closes")
-				    : io_pwrite(fd, slice_make(zeros, ZERO_STEP), at, e);
+				    : write_step(fd, zeros, at, e);
 	mem_free(zeros);
-	return st == ST_OK ? io_fdatasync(fd, e) : st;
+	return st;
 }
 
 /* Under another name until it is whole: a crash in between leaves nothing that looks like a spare. */
