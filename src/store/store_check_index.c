@@ -103,14 +103,37 @@ static bool take_log(void *ctx, slice key, slice value)
 	return !s->found;
 }
 
+/* Messages that came together are told by one row: it is kept. */
+static enum status log_row_keep(struct look *l, uint64_t modseq, struct err *e)
+{
+	struct check *c = l->c;
+	struct skey k = key_log(c->account, modseq, 0);
+	slice row;
+
+	if (c->log_modseq == modseq && !l->sure)
+		return ST_OK;
+	arena_reset(&c->log_arena);
+	c->log_modseq = modseq;
+	c->log_row = slice_make("", 0);
+	enum status st = check_get(l, skey_slice(&k), &c->log_arena, &row, e);
+
+	if (st == ST_OK)
+		c->log_row = row;
+	return st == ST_NOT_FOUND ? ST_OK : st;
+}
+
 enum status check_log_has(struct look *l, const struct row_message *m, uint32_t mbox,
 			  bool *out, struct err *e)
 {
 	struct log_seek s = { .mbox = mbox, .uid = m->row.uid };
-	enum status st = check_scan(l, key_log(l->c->account, m->row.modseq, 0),
-				    key_log(l->c->account, m->row.modseq + 1, 0),
-				    take_log, &s, e);
+	enum status st = log_row_keep(l, m->row.modseq, e);
 
+	*out = st == ST_OK && log_names(l->c->log_row, &s);
+	if (st != ST_OK || *out)
+		return st;
+	s.bad = false; /* in another part of it? */
+	st = check_scan(l, key_log(l->c->account, m->row.modseq, 0),
+			key_log(l->c->account, m->row.modseq + 1, 0), take_log, &s, e);
 	/* A row that is missing or damaged is told as such. */
 	*out = s.found || s.bad || !s.any;
 	return st;
