@@ -458,6 +458,8 @@ enum status kv_collect(struct kv *kv, struct kv_collected *out, struct err *e)
 	bool more = true;
 	enum status st = ST_OK;
 
+	if (kv->read_only)
+		return err_set(e, ERR_DENIED, "the store is open for reading only");
 	leave_active(kv);
 	kv_pass_init(&p, kv, true);
 	while (more && st == ST_OK)

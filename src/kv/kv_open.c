@@ -184,7 +184,7 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 	}
 	if (st == ST_OK)
 		st = kv_gc_open(kv, e);
-	if (st == ST_OK && kv->mode == KV_COMMIT_THREAD)
+	if (st == ST_OK && kv->mode == KV_COMMIT_THREAD && !kv->read_only)
 		st = kv_keeper_start(kv, e);
 	if (st == ST_OK && kv->mode == KV_COMMIT_THREAD &&
 	    pthread_create(&kv->thread, NULL, kv_commit_thread, kv) != 0)

@@ -132,8 +132,9 @@ static enum status kind_of(struct kv *kv, const struct kv_seg *seg, enum kind *o
 			      e);
 	if (st != ST_OK)
 		return st;
-	if (kv_log_head_read(raw, &kv->log.key, &h) && h.segment == seg->no)
-		*out = KIND_LOG;
+	/* A batch of another number is of the segment whose file this was: nothing of this one is in it yet. */
+	if (kv_log_head_read(raw, &kv->log.key, &h))
+		*out = h.segment == seg->no ? KIND_LOG : KIND_ROWS;
 	else if (kv_rec_read(raw, &rec) || memcmp(raw, zeros, sizeof(raw)) == 0)
 		*out = KIND_ROWS;
 	else

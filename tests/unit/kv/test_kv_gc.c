@@ -371,6 +371,32 @@ static void a_body_that_heals_is_not_moved(void **state)
 	healing_beside_moving(KV_BATCH_BYTES);
 }
 
+/* The process ended when a freed segment had got its new number, and nothing was written to it. */
+static void a_file_given_a_number_and_not_used_goes(void **state)
+{
+	(void)state;
+	char dir[64], from[128], to[128];
+	struct blob_id a;
+	struct kv_check_options o = { .found = no_fault };
+	struct err e;
+	temp_dir(dir);
+	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, dir);
+	deliver(kv, 1, 1, 1, &a);
+	uint32_t no = kv->log.at.segment;
+	kv_close(kv);
+	snprintf(from, sizeof(from), "%s/bodies/%08x.seg", dir, no);
+	snprintf(to, sizeof(to), "%s/bodies/%08x.seg", dir, no + 1);
+	copy_tree(from, to);
+	kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, dir);
+	if (kv_check(kv, &o, &e) != ST_OK)
+		fail_msg("%s", e.text);
+	deliver(kv, 2, 1, 2, &a);
+	collect(kv);
+	assert_int_not_equal(access(to, F_OK), 0);
+	kv_close(kv);
+	remove_tree(dir);
+}
+
 /* --- damage ------------------------------------------------------------------------------------------------ */
 static void flip(struct kv *kv, const char *dir, const struct blob_id *id)
 {
@@ -464,6 +490,7 @@ int main(void)
 		cmocka_unit_test(a_segment_somebody_reads_stays),
 		cmocka_unit_test(the_keeper_collects_by_itself),
 		cmocka_unit_test(a_body_that_heals_is_not_moved),
+		cmocka_unit_test(a_file_given_a_number_and_not_used_goes),
 		cmocka_unit_test(a_damaged_body_is_healed_by_a_new_delivery),
 		cmocka_unit_test(damage_is_neither_moved_nor_in_the_way),
 	};
