@@ -94,8 +94,8 @@ static enum status body_look(struct look *l, struct email *m, struct err *e)
 	return ST_OK;
 }
 
-static enum status reference_look(struct look *l, struct email *m,
-				  const struct blob_id *id, struct err *e)
+static enum status reference_find(struct look *l, const struct email *m,
+				  const struct blob_id *id, bool *out, struct err *e)
 {
 	struct skey k = key_reference(id, l->c->account, m->id);
 	slice row;
@@ -103,15 +103,29 @@ static enum status reference_look(struct look *l, struct email *m,
 
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	l->uses++;
-	if (st == ST_OK && row.n == 1 && row.p[0] == SCHEMA_ROW)
-		return ST_OK;
-	m->w.code = "reference";
-	if (check_fault(l, &m->w, CHECK_REPAIRED, "written again",
-			"the reference that keeps its body %s",
-			st == ST_OK ? "cannot be read" : "is missing"))
-		txn_put_empty(l->t, skey_slice(&k));
+	*out = st == ST_OK && row.n == 1 && row.p[0] == SCHEMA_ROW;
 	return ST_OK;
+}
+
+static void reference_look(struct look *l, struct email *m, const struct blob_id *id,
+			   bool found)
+{
+	struct skey k = key_reference(id, l->c->account, m->id);
+
+	l->uses++;
+	m->w.code = "reference";
+	if (!found && check_fault(l, &m->w, CHECK_REPAIRED, "written again",
+				  "the reference that keeps its body is missing"))
+		txn_put_empty(l->t, skey_slice(&k));
+}
+
+/* A body that is referred to is asked for once, when all references are walked; its length stands
+ * in the digest, too. */
+static bool body_can_wait(const struct look *l, const struct email *m)
+{
+	return !l->c->opt->address.n && m->row.digest_kind == DIGEST_INLINE &&
+	       mime_digest_is_current(m->row.digest) &&
+	       mime_digest_size(m->row.digest) == m->row.blob_size;
 }
 
 /* --- places ------------------------------------------------------------------------- */
@@ -615,16 +629,25 @@ static enum status email_look(struct look *l, const struct check_row *row, struc
 	}
 	if (!there || s.what != SEEN_OK)
 		m.w.mbox = m.w.uid = 0;
-	st = body_look(l, &m, e);
+	bool found = false;
+
+	st = reference_find(l, &m, &m.row.blob, &found, e);
+	if (st == ST_OK && (!found || !body_can_wait(l, &m)))
+		st = body_look(l, &m, e);
 	if (m.no_body)
 		return st;
 	if (st == ST_OK)
 		st = digest_look(l, &m, e);
-	if (st == ST_OK)
-		st = reference_look(l, &m, &m.row.blob, e);
-	if (st == ST_OK && m.row.digest_kind == DIGEST_BLOB &&
-	    !same_blob(&m.row.digest_blob, &m.row.blob))
-		st = reference_look(l, &m, &m.row.digest_blob, e);
+	if (st != ST_OK)
+		return st;
+	reference_look(l, &m, &m.row.blob, found);
+	if (m.row.digest_kind == DIGEST_BLOB &&
+	    !same_blob(&m.row.digest_blob, &m.row.blob)) {
+		st = reference_find(l, &m, &m.row.digest_blob, &found, e);
+		if (st != ST_OK)
+			return st;
+		reference_look(l, &m, &m.row.digest_blob, found);
+	}
 	if (st == ST_OK)
 		st = thread_look(l, &m, e);
 	if (st == ST_OK && there && s.what == SEEN_OK && check_box(c, s.at.mbox))
