@@ -18,7 +18,7 @@
 /* A crash after a crash after a crash must not make each start longer than the last: more
  * batches than these go to the engine's files at once, when there is room for them. */
 #define FLUSH_BATCHES 1000u
-#define FLUSH_ROOM (128u << 20)
+#define FLUSH_ROOM    (128u << 20)
 
 struct first { /* a segment that begins with a batch record */
 	uint32_t no;

@@ -66,7 +66,8 @@ struct life {
 
 static slice text_of(struct life *l, int m)
 {
-	slice head = arena_fmt(&l->a, "Message-ID: <%d@faults>\r\nSubject: %d\r\n\r\n", m, m);
+	slice head =
+		arena_fmt(&l->a, "Message-ID: <%d@faults>\r\nSubject: %d\r\n\r\n", m, m);
 	size_t n = m == BULK ? 150000 : 900;
 	char *p = arena_alloc(&l->a, head.n + n + 3);
 	uint32_t seed = (uint32_t)m + 1;
@@ -164,9 +165,8 @@ static void deliver_to(struct life *l, int m, int n_accounts)
 	if (st == ST_OK)
 		st = store_begin(l->s, l->acct, (size_t)n_accounts, NULL, &t, &e);
 	for (int a = 0; a < n_accounts && st == ST_OK; a++) {
-		struct store_place p = {
-			l->acct[a], l->box[a][0], SL(""), { 0, 0 }, NOW_S, 0
-		};
+		struct store_place p = { l->acct[a], l->box[a][0], SL(""),
+					 { 0, 0 },   NOW_S,	   0 };
 		struct row *r = &next.at[a][0][m];
 
 		r->there = true;
@@ -322,7 +322,8 @@ static void check(struct life *l)
 /* --- a life ------------------------------------------------------------------------------------------ */
 static void make_store(struct life *l)
 {
-	static const char *const who[ACCOUNTS] = { "alice@example.org", "bob@example.org" };
+	static const char *const who[ACCOUNTS] = { "alice@example.org",
+						   "bob@example.org" };
 
 	OK(open_life(l, &e));
 	OK(store_domain_add(l->s, SL("example.org"), &e));

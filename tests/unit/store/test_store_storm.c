@@ -10,7 +10,7 @@
 
 enum { ACCOUNTS = 3, WRITERS = 4, STEPS = 900, MAX = WRITERS * STEPS, UIDS = MAX + 64 };
 
-struct msg { /* by its number, which is its date as well */
+struct msg {		/* by its number, which is its date as well */
 	unsigned accts; /* bits */
 	uint32_t uid[ACCOUNTS];
 	bool acked, flagged, gone; /* acknowledged */
@@ -80,8 +80,8 @@ static void deliver_one(struct writer *x, int number)
 	size_t n = 0;
 	struct store_txn *t = NULL;
 	struct err e = { 0 };
-	int len = snprintf(text, sizeof(text), "Message-ID: <%d@storm>\r\n\r\n%d\r\n", number,
-			   number);
+	int len = snprintf(text, sizeof(text), "Message-ID: <%d@storm>\r\n\r\n%d\r\n",
+			   number, number);
 	struct intake *in = intake_new(w->s, 0, LIMIT_MESSAGE);
 	enum status st = intake_write(in, slice_make(text, (size_t)len), &e);
 
@@ -109,7 +109,8 @@ static void deliver_one(struct writer *x, int number)
 static struct msg *some(struct writer *x, unsigned *out_acct)
 {
 	for (int tries = 0; tries < 8 && x->made > 0; tries++) {
-		struct msg *m = &x->w->msg[x->no * STEPS + (int)pick(x, (uint32_t)x->made)];
+		struct msg *m =
+			&x->w->msg[x->no * STEPS + (int)pick(x, (uint32_t)x->made)];
 
 		*out_acct = pick(x, ACCOUNTS);
 		if (m->acked && !m->gone && m->accts == 1u << *out_acct)
