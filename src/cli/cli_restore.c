@@ -246,7 +246,9 @@ enum status cli_restore_find(const struct cli_call *call, int *out_lock, struct 
 			     struct backup_manifest *m, struct err *e)
 {
 	const char *at = cli_option(call, "at");
-	enum status st = backup_lock(call->args[0], false, out_lock, e);
+	/* A whole restore writes HIGHEST; the other kind only reads. */
+	bool shared = cli_option(call, "to") == NULL;
+	enum status st = backup_lock(call->args[0], shared, out_lock, e);
 	if (st == ST_OK)
 		st = backup_find(call->args[0], slice_str(at), a, out, e);
 	if (st != ST_OK)
