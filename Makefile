@@ -140,6 +140,12 @@ CUTS ?= 1000
 crash:
 	KILLS=$(KILLS) CUTS=$(CUTS) tests/crash/run --long
 
+## make transfer-large      100,000 messages: Maildir, import, export, compared; rates and peak memory (N=)
+N ?= 100000
+transfer-large: all
+	FACTEUR_PROGRAM=$(abspath $(O))/facteur python3 tests/clients/test_transfer.py --large $(N)
+.PHONY: transfer-large
+
 ## make headers             every header compiles alone
 headers:
 	@for h in src/*/*.h; do $(CC) $(CPPFLAGS) -std=gnu11 -Wall -Wextra -Werror -x c -fsyntax-only -include $$h /dev/null || exit 1; done; echo headers: ok

@@ -294,8 +294,8 @@ static enum status send_account(struct exporter *x, uint32_t id, slice address,
 {
 	AUTO_ARENA a;
 	arena_init(&a);
-	struct store_mailbox *m;
-	size_t n;
+	struct store_mailbox *m = NULL;
+	size_t n = 0;
 	struct err why = { 0 };
 	x->account = id;
 	x->address = address;
