@@ -1,11 +1,13 @@
 /* test_store_model.c — the store against a naive model: random transactions on three
  * accounts, batches that fail at random, views held across changes and sweeps, the store
- * opened again now and then. */
+ * opened again now and then. With every other seed what is expunged is kept for some days,
+ * and is undeleted at random. */
 #include "store_test.h"
 #include "kv/kv_engine.h"
 #include "kv/kv_internal.h"
 
-enum { ACCOUNTS = 3, BOXES = 4, MAX = 48, HELD = 6, STEPS = 700, SEEDS = 12, QUEUE = 32 };
+enum { ACCOUNTS = 3, BOXES = 4, MAX = 48, HELD = 6, STEPS = 700, SEEDS = 12, QUEUE = 32,
+       KEPT = 400, KEEP_DAYS = 7 };
 
 struct mmsg {
 	uint32_t uid, sys;
@@ -18,9 +20,15 @@ struct mbox {
 	size_t n;
 	uint32_t uidnext;
 };
+struct mkept { /* expunged from its last place */
+	int acct, box;
+	struct mmsg m;
+};
 struct world {
 	struct mbox box[ACCOUNTS][BOXES];
 	unsigned emails;
+	struct mkept kept[KEPT];
+	size_t n_kept;
 };
 struct held { /* a view a session has open, and what it showed */
 	const struct store_view *v;
@@ -44,7 +52,8 @@ struct model {
 	size_t n_queue;
 	unsigned texts;
 	uint32_t seed;
-	unsigned failures, sweeps, expunges;
+	unsigned failures, sweeps, expunges, undeleted, aged;
+	bool keeps;
 };
 
 static uint32_t pick(struct model *m, uint32_t n)
@@ -179,6 +188,25 @@ static void remove_uid(struct mbox *b, uint32_t uid)
 	b->n = n;
 }
 
+static bool holds(const struct mbox *b, unsigned email)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (b->m[i].email == email)
+			return true;
+	return false;
+}
+
+static void keep(struct model *m, int acct, int box, const struct mmsg *msg)
+{
+	struct world *w = &m->ahead;
+
+	for (int i = 0; i < BOXES; i++)
+		if (holds(&w->box[acct][i], msg->email))
+			return;
+	assert_true(w->n_kept < KEPT);
+	w->kept[w->n_kept++] = (struct mkept){ acct, box, *msg };
+}
+
 static void op_expunge(struct model *m, struct store_txn *t, int acct, int box)
 {
 	struct mbox *b = &m->ahead.box[acct][box];
@@ -192,20 +220,16 @@ static void op_expunge(struct model *m, struct store_txn *t, int acct, int box)
 
 		if (!x || (only && !(x->sys & FLAG_DELETED)))
 			continue;
+		struct mmsg gone = *x;
+
 		remove_uid(b, u.uid[i]);
+		if (m->keeps)
+			keep(m, acct, box, &gone);
 		assert_true(seen < out.n);
 		assert_int_equal(out.uid[seen++], u.uid[i]);
 		m->expunges++;
 	}
 	assert_int_equal(seen, out.n);
-}
-
-static bool holds(const struct mbox *b, unsigned email)
-{
-	for (size_t i = 0; i < b->n; i++)
-		if (b->m[i].email == email)
-			return true;
-	return false;
 }
 
 static void op_transfer(struct model *m, struct store_txn *t, int acct, int box,
@@ -550,6 +574,102 @@ static size_t distinct_emails(const struct world *w)
 	return n;
 }
 
+/* With no view open the sweep has put all of it aside. */
+static void check_kept(struct model *m)
+{
+	for (int acct = 0; acct < ACCOUNTS; acct++) {
+		struct store_account a;
+		struct store_undelete all = { 0 };
+		struct store_deleted *d;
+		uint64_t bytes = 0;
+		size_t n = 0, listed;
+
+		for (size_t i = 0; i < m->durable.n_kept; i++) {
+			const struct mkept *k = &m->durable.kept[i];
+
+			if (k->acct != acct)
+				continue;
+			bytes += size_of(m, acct, k->m.text);
+			n++;
+		}
+		OK(store_account_by_id(m->b.s, m->acct[acct], &m->b.a, &a, &e));
+		assert_int_equal(a.held_messages, n);
+		assert_int_equal(a.held_bytes, bytes);
+		OK(store_undelete_list(m->b.s, m->acct[acct], &all, &m->b.a, &d, &listed,
+				       &e));
+		assert_int_equal(listed, n);
+	}
+}
+
+struct back {
+	struct model *m;
+	int acct, box;
+	uint32_t from; /* uids from here on are new */
+};
+
+/* A row that was not there before is one of those that were kept. */
+static bool take_back(void *ctx, const struct store_row *row)
+{
+	struct back *k = ctx;
+	struct world *w = &k->m->ahead;
+	struct mbox *b = &w->box[k->acct][k->box];
+
+	if (row->uid < k->from)
+		return true;
+	for (size_t i = 0; i < w->n_kept; i++) {
+		struct mkept *c = &w->kept[i];
+
+		if (c->acct != k->acct || c->box != k->box ||
+		    row->internal_date != NOW_S + (int64_t)c->m.text ||
+		    row->flags.sys != (c->m.sys & ~(uint32_t)FLAG_DELETED) ||
+		    row->flags.kw != c->m.kw)
+			continue;
+		c->m.uid = row->uid;
+		c->m.sys = row->flags.sys;
+		b->m[b->n++] = c->m;
+		b->uidnext = row->uid + 1;
+		*c = w->kept[--w->n_kept];
+		k->m->undeleted++;
+		check_body(k->m, k->acct, row->email, b->m[b->n - 1].text);
+		return true;
+	}
+	fail_msg("uid %u was never expunged", row->uid);
+	return false;
+}
+
+/* Everything of an account, or of one mailbox of it, swept already or not. */
+static void undelete(struct model *m)
+{
+	static const char *names[BOXES] = { "INBOX", "Sent", "Archive", "Work" };
+	int acct = (int)pick(m, ACCOUNTS), only = (int)pick(m, BOXES * 2);
+	size_t wanted[BOXES] = { 0 }, sum = 0, messages, boxes;
+	struct store_undelete u = { 0 };
+
+	if (m->n_queue)
+		return;
+	if (only < BOXES)
+		u.mailbox = slice_str(names[only]);
+	for (size_t i = 0; i < m->ahead.n_kept; i++) {
+		const struct mkept *k = &m->ahead.kept[i];
+
+		if (k->acct != acct || (only < BOXES && k->box != only))
+			continue;
+		sum++;
+		if (++wanted[k->box] + m->ahead.box[acct][k->box].n > MAX)
+			return;
+	}
+	OK(store_undelete(m->b.s, m->acct[acct], &u, &messages, &boxes, &e));
+	assert_int_equal(messages, sum);
+	for (int box = 0; box < BOXES; box++) {
+		struct back k = { m, acct, box, m->ahead.box[acct][box].uidnext };
+
+		OK(store_rows(m->b.s, m->acct[acct], m->box[acct][box], 1, UINT32_MAX,
+			      take_back, &k, &e));
+	}
+	m->durable = m->ahead;
+	check_account(m, acct);
+}
+
 /* With no view open a sweep leaves exactly what is in the mailboxes. */
 static void check_sweep(struct model *m, bool all)
 {
@@ -562,7 +682,9 @@ static void check_sweep(struct model *m, bool all)
 	if (!all)
 		return;
 	assert_int_equal(count_rows(m, SL("X"), SL("Y")), 0);
-	assert_int_equal(count_rows(m, SL("r"), SL("s")), distinct_emails(&m->durable));
+	size_t wanted = distinct_emails(&m->durable) + m->durable.n_kept;
+
+	assert_int_equal(count_rows(m, SL("r"), SL("s")), wanted);
 	size_t emails = 0;
 
 	for (int acct = 0; acct < ACCOUNTS; acct++) {
@@ -572,7 +694,8 @@ static void check_sweep(struct model *m, bool all)
 		to[5]++;
 		emails += count_rows(m, slice_make(from, 6), slice_make(to, 6));
 	}
-	assert_int_equal(emails, distinct_emails(&m->durable));
+	assert_int_equal(emails, wanted);
+	check_kept(m);
 }
 
 static void reopen(struct model *m)
@@ -582,12 +705,26 @@ static void reopen(struct model *m)
 	drop_views(m);
 	bench_reopen(&m->b);
 	check_sweep(m, true);
+	if (!m->keeps || pick(m, 3) == 0)
+		return;
+	/* a week goes by */
+	size_t done;
+
+	OK(store_retention_run(m->b.s, SIZE_MAX, &done, &e));
+	assert_int_equal(done, 0);
+	clock_advance(&m->b.clock, (KEEP_DAYS * 86400ll + 7200) * 1000000);
+	OK(store_retention_run(m->b.s, SIZE_MAX, &done, &e));
+	m->ahead.n_kept = m->durable.n_kept = 0;
+	m->aged++;
+	check_sweep(m, true);
 }
 
 static void step(struct model *m)
 {
 	int i = (int)pick(m, HELD);
 
+	if (m->keeps && pick(m, 16) == 0)
+		undelete(m);
 	switch (pick(m, 10)) {
 	case 0:
 	case 1:
@@ -643,13 +780,18 @@ static void start(struct model *m, uint32_t seed)
 
 static void test_the_store_does_what_a_naive_model_does(void **state)
 {
-	unsigned failures = 0, sweeps = 0, expunges = 0;
+	unsigned failures = 0, sweeps = 0, expunges = 0, undeleted = 0, aged = 0;
 
 	(void)state;
 	for (uint32_t seed = 1; seed <= SEEDS; seed++) {
 		struct model *m = mem_new(sizeof(*m));
 
 		start(m, seed * 7919);
+		m->keeps = seed % 2 == 0;
+		struct store_policy p = { .keep_days = m->keeps ? KEEP_DAYS : 0,
+					  .language = "en" };
+
+		OK(store_policy_set(m->b.s, &p, &e));
 		for (int i = 0; i < STEPS; i++)
 			step(m);
 		pump(m);
@@ -658,6 +800,8 @@ static void test_the_store_does_what_a_naive_model_does(void **state)
 		failures += m->failures;
 		sweeps += m->sweeps;
 		expunges += m->expunges;
+		undeleted += m->undeleted;
+		aged += m->aged;
 		bench_close(&m->b);
 		mem_free(m);
 	}
@@ -665,6 +809,8 @@ static void test_the_store_does_what_a_naive_model_does(void **state)
 	assert_true(failures > SEEDS * 4);
 	assert_true(sweeps > SEEDS * 8);
 	assert_true(expunges > SEEDS * 20);
+	assert_true(undeleted > SEEDS * 10);
+	assert_true(aged > 2);
 }
 
 int main(void)
