@@ -136,7 +136,11 @@ static enum status set_policy(struct server *s, struct err *e)
 		.expire_junk_days = c->expire_junk,
 	};
 	memcpy(p.language, c->language, sizeof(p.language));
-	return store_policy_set(s->store, &p, e);
+	enum status st = store_policy_set(s->store, &p, e);
+	if (st == ST_OK || e->code != ERR_DISK_FULL)
+		return st;
+	log_failed("server.policy", e);
+	return ST_OK;
 }
 
 static enum status open_store(struct server *s, struct err *e)

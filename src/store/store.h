@@ -57,7 +57,7 @@ struct store_policy {
 	char language[3]; /* of mail the server writes: "en", "fr" */
 };
 /* Kept in the store, so that commands find it while no server runs. A new store has none:
- * no limits, nothing is kept or expires. */
+ * no limits, nothing is kept or expires. It holds also when it could not be written. */
 enum status store_policy_set(struct store *s, const struct store_policy *p,
 			     struct err *e) MUST_USE;
 void store_policy_get(struct store *s, struct store_policy *out);

@@ -98,8 +98,7 @@ enum status store_policy_set(struct store *s, const struct store_policy *p, stru
 
 	policy_put(t, &row);
 	st = store_commit_wait(t, e);
-	if (st == ST_OK)
-		policy_take(s, &row);
+	policy_take(s, &row); /* it holds in any case, and is written the next time */
 	return st;
 }
 

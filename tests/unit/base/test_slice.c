@@ -188,6 +188,42 @@ static void numbers_are_digits_up_to_max(void **state)
 	assert_int_equal(small, UINT32_MAX);
 }
 
+static void sizes_are_powers_of_1024(void **state)
+{
+	static const struct {
+		slice text;
+		bool ok;
+		uint64_t value;
+	} cases[] = {
+		{ S("0"), true, 0 },
+		{ S("512"), true, 512 },
+		{ S("50M"), true, 50u << 20 },
+		{ S("50mb"), true, 50u << 20 },
+		{ S("1k"), true, 1024 },
+		{ S("2G"), true, 2ull << 30 },
+		{ S("3T"), true, 3ull << 40 },
+		{ S("100B"), true, 100 },
+		{ S("9223372036854775807"), true, INT64_MAX },
+		{ S("8388607T"), true, 8388607ull << 40 },
+		{ S("8388608T"), false, 0 },
+		{ S("9223372036854775808"), false, 0 },
+		{ S(""), false, 0 },
+		{ S("M"), false, 0 },
+		{ S("B"), false, 0 },
+		{ S("1.5G"), false, 0 },
+		{ S("-1"), false, 0 },
+		{ S("2 G"), false, 0 },
+		{ S("2GG"), false, 0 },
+		{ S("2X"), false, 0 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t v = 77;
+		assert_int_equal(slice_size(cases[i].text, &v), cases[i].ok);
+		assert_true(v == (cases[i].ok ? cases[i].value : 77));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -202,6 +238,7 @@ int main(void)
 		cmocka_unit_test(trim_takes_blanks_at_both_ends),
 		cmocka_unit_test(cut_walks_through_the_fields),
 		cmocka_unit_test(numbers_are_digits_up_to_max),
+		cmocka_unit_test(sizes_are_powers_of_1024),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -92,6 +92,13 @@ static void everything_has_a_default(void **state)
 	assert_false(c.reject_bare_newline);
 	assert_int_equal(c.workers, 4);
 	assert_int_equal(c.log_level, LOG_LEVEL_INFO);
+	assert_int_equal(c.disk_reserve, 64u << 20);
+	assert_true(c.quota_bytes == 0 && c.quota_messages == 0);
+	assert_int_equal(c.quota_grace, 10u << 20);
+	assert_false(c.over_quota_retry);
+	assert_int_equal(c.keep_deleted, 7);
+	assert_true(c.expire_trash == 0 && c.expire_junk == 0);
+	assert_string_equal(c.language, "en");
 	assert_int_equal(c.n_certificate, 0);
 	assert_int_equal(c.n_listen, 2 * SERVICE_COUNT);
 	for (size_t i = 0; i < c.n_listen; i++) {
@@ -117,6 +124,15 @@ static void every_key_is_taken(void **state)
 			 "bare-newline = reject\n"
 			 "workers = 9\n"
 			 "log-level = warn\n"
+			 "disk-reserve = 1G\n"
+			 "quota = 2g\n"
+			 "quota-messages = 50000\n"
+			 "quota-grace = \"500KB\"\n"
+			 "over-quota = retry\n"
+			 "keep-deleted = 30\n"
+			 "expire-trash = 31\n"
+			 "expire-junk = 32\n"
+			 "language = fr\n"
 			 "listen smtp { address = {\"192.0.2.1\", \"2001:db8::1\"} }\n"
 			 "listen imaps { port = 1993 }\n"
 			 "certificate \"/etc/a.pem\" { key = \"/etc/a.key\" }\n"
@@ -129,6 +145,15 @@ static void every_key_is_taken(void **state)
 	assert_true(c.reject_bare_newline);
 	assert_int_equal(c.workers, 9);
 	assert_int_equal(c.log_level, LOG_LEVEL_WARN);
+	assert_int_equal(c.disk_reserve, 1u << 30);
+	assert_int_equal(c.quota_bytes, 2ull << 30);
+	assert_int_equal(c.quota_messages, 50000);
+	assert_int_equal(c.quota_grace, 500u << 10);
+	assert_true(c.over_quota_retry);
+	assert_int_equal(c.keep_deleted, 30);
+	assert_int_equal(c.expire_trash, 31);
+	assert_int_equal(c.expire_junk, 32);
+	assert_string_equal(c.language, "fr");
 	assert_int_equal(c.n_listen, 4);
 	assert_int_equal(c.listen[0].service, SERVICE_SMTP);
 	assert_string_equal(c.listen[0].address, "192.0.2.1");
@@ -201,6 +226,15 @@ static void faults_are_told_with_their_line(void **state)
 		{ "certificate \"/a\" { }\n", ":1: ", "expected a file, and inside key" },
 		{ "certificate \"\" { key = \"/k\" }\n",
 		  ":1: ", "expected a file, and inside key" },
+		{ "quota = much\n", ":1: ", "expected a size like 50M or 2G" },
+		{ "quota-grace = 1.5G\n", ":1: ", "expected a size" },
+		{ "disk-reserve = -1\n", ":1: ", "expected a size" },
+		{ "quota = 99999999999T\n", ":1: ", "expected a size" },
+		{ "quota-messages = -1\n", ":1: ", "expected 0 to 2147483647" },
+		{ "over-quota = drop\n", ":1: ", "expected refuse or retry" },
+		{ "keep-deleted = 3651\n", ":1: ", "expected 0 to 3650" },
+		{ "expire-trash = -1\n", ":1: ", "expected 0 to 3650" },
+		{ "\nlanguage = de\n", ":2: ", "expected en or fr" },
 		{ "workers 3\n", ":1: ", "workers" },
 		{ "workers =\n", ":", "" },
 		{ "listen smtp {\n", ":", "a } is missing" },

@@ -338,6 +338,82 @@ static void test_a_letter_is_a_well_formed_message_in_the_language_of_the_accoun
 	assert_true(slice_find(words, SL("alice@example.org"), 0) < words.n);
 }
 
+/* --- everybody at once -------------------------------------------------------------- */
+enum { THREADS = 6, EACH = 60, SIZE = 1000 };
+
+struct adder {
+	struct bench *b;
+	slice text;
+	uint32_t account;
+	unsigned taken, refused;
+	pthread_t thread;
+};
+
+/* No assertions in here: cmocka's belong to the thread of the test. */
+static void *add_many(void *arg)
+{
+	struct adder *x = arg;
+	struct store_place place = { .account = x->account,
+				     .internal_date = NOW_S,
+				     .quota = STORE_QUOTA_STRICT };
+
+	for (int i = 0; i < EACH; i++) {
+		struct intake *in = intake_new(x->b->s, 0, LIMIT_MESSAGE);
+		struct store_txn *t;
+		struct err e = { 0 };
+		enum status st = intake_write(in, x->text, &e);
+
+		if (st == ST_OK)
+			st = intake_end(in, &e);
+		if (st == ST_OK)
+			st = store_begin(x->b->s, &x->account, 1, NULL, &t, &e);
+		if (st == ST_OK && store_add(t, in, &place, NULL, &e) == ST_OK)
+			x->taken += store_commit_wait(t, &e) == ST_OK;
+		else if (st == ST_OK)
+			store_abort(t);
+		x->refused += e.code == ERR_OVERQUOTA;
+		intake_free(in);
+	}
+	return NULL;
+}
+
+static void test_many_at_once_never_pass_a_limit(void **state)
+{
+	struct bench *b = mem_new(sizeof(*b));
+	struct adder x[THREADS] = { 0 };
+	struct store_domain_quota q;
+	unsigned taken = 0, refused = 0;
+
+	(void)state;
+	bench_open(b, KV_COMMIT_THREAD);
+	/* alice may have 100 messages of that size and the letters, the domain 180 */
+	OK(store_quota_set(b->s, SL("alice@example.org"), 100 * SIZE + 500, 0, &e));
+	OK(store_quota_set_domain(b->s, SL("example.org"), 180 * SIZE, 0, &e));
+	slice text = text_of(b, SIZE);
+
+	for (int i = 0; i < THREADS; i++) {
+		x[i].b = b;
+		x[i].text = text;
+		x[i].account = i % 2 ? b->alice : b->bob;
+		assert_int_equal(pthread_create(&x[i].thread, NULL, add_many, &x[i]), 0);
+	}
+	for (int i = 0; i < THREADS; i++) {
+		pthread_join(x[i].thread, NULL);
+		taken += x[i].taken;
+		refused += x[i].refused;
+	}
+	assert_int_equal(taken + refused, THREADS * EACH);
+	assert_true(account(b, "alice@example.org").bytes <= 100 * SIZE + 500 + 3 * SIZE);
+	OK(store_quota_domain(b->s, SL("example.org"), &q, &e));
+	assert_int_equal(q.bytes, account(b, "alice@example.org").bytes +
+					  account(b, "bob@example.org").bytes);
+	/* at most one message of each transaction that looked before the last was counted */
+	assert_true(q.bytes <= (180 + 2 + 3) * SIZE);
+	assert_true(taken >= 170);
+	bench_close(b);
+	mem_free(b);
+}
+
 int main(void)
 {
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, bench_setup, bench_teardown)
@@ -351,6 +427,7 @@ int main(void)
 		TEST(test_a_copy_counts_and_a_move_does_not),
 		TEST(test_a_domain_limits_its_accounts_together),
 		TEST(test_a_domain_is_counted_again_when_accounts_leave_it),
+		cmocka_unit_test(test_many_at_once_never_pass_a_limit),
 		TEST(test_a_letter_comes_once_for_each_crossing_upward),
 		TEST(test_a_jump_over_both_marks_brings_one_letter),
 		TEST(test_a_letter_is_a_well_formed_message_in_the_language_of_the_account),
