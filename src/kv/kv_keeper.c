@@ -91,7 +91,8 @@ static bool collect(struct kv *kv)
 		bool busy = kv->stats.txns > txns + 1;
 		if (more)
 			go_on = nap(kv,
-				    pause_of(cpu_us() - cpu, p.bytes - bytes,
+				    pause_of(clock_mono_us(&kv->clock) - began,
+					     cpu_us() - cpu, p.bytes - bytes,
 					     p.asked - asked, busy),
 				    NULL);
 	}
