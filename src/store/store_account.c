@@ -301,8 +301,8 @@ static bool remove_aliases(void *ctx, slice key, slice value)
 
 /* The rows that are deleted now, as they are. */
 static enum status account_keep(struct store_txn *t, const struct address *addr,
-				const struct row_login *login, const struct txn_account *ta,
-				slice aliases)
+				const struct row_login *login,
+				const struct txn_account *ta, slice aliases)
 {
 	AUTO_BUF b = { 0 }, l = { 0 }, acct = { 0 };
 	struct skey k = key_kept_account(ta->id);
@@ -407,7 +407,7 @@ struct restore_scan {
 	struct restored_mbox {
 		uint32_t id;
 		struct row_mbox row;
-	} *at;
+	} * at;
 	size_t n, cap;
 	int64_t hour; /* of the last kept message */
 };
@@ -586,7 +586,9 @@ static enum status admin_read(struct store *s, struct arena *a, uint32_t *out,
 
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	*out = st == ST_OK && row_directory_read(row, &d) ? d.admin : 0; /* nobody is refused for that */
+	*out = st == ST_OK && row_directory_read(row, &d)
+		       ? d.admin
+		       : 0; /* nobody is refused for that */
 	return ST_OK;
 }
 

@@ -683,7 +683,7 @@ static enum status held_look(struct look *l, void *ctx, struct err *e)
 		    d = key_account_type(c->account, 'd'), to = x,
 		    ka = key_account(c->account);
 	struct txn_account *ta = NULL;
-	struct row_account r;
+	struct row_account r = { 0 };
 	struct held h = { 0 };
 	slice raw;
 

@@ -141,7 +141,7 @@ static enum status account_look(struct look *l, void *ctx, struct err *e)
 	struct skey from = key_account_type(c->account, 'f'), to = from,
 		    ka = key_account(c->account);
 	struct totals t = { 0 };
-	struct row_account r;
+	struct row_account r = { 0 };
 	struct txn_account *ta = NULL;
 	slice raw;
 

@@ -137,9 +137,9 @@ static enum status room_for(struct transfer *x, struct err *e)
 
 	for (size_t i = 0; i < x->list.n; i++)
 		bytes = quota_sum(bytes, x->list.at[i].row.size);
-	return x->list.n ? quota_check(x->t, x->ta, bytes, x->list.n, STORE_QUOTA_STRICT,
-				       e)
-			 : ST_OK;
+	return x->list.n
+		       ? quota_check(x->t, x->ta, bytes, x->list.n, STORE_QUOTA_STRICT, e)
+		       : ST_OK;
 }
 
 static enum status transfer_run(struct transfer *x, struct err *e)

@@ -11,21 +11,21 @@
  * stopped, and never looks at what is not due. */
 #include "store/store_int.h"
 
-#define DAY		 86400
-#define HOUR		 3600
-#define KEPT_BATCH	 128 /* rows Z read at once */
-#define RETENTION_BATCH	 500 /* messages a transaction */
-#define EXPIRE_ACCOUNTS	 200 /* looked at in one run */
-#define EXPIRE_PASS_US	 (3600ll * 1000000)
+#define DAY		86400
+#define HOUR		3600
+#define KEPT_BATCH	128 /* rows Z read at once */
+#define RETENTION_BATCH 500 /* messages a transaction */
+#define EXPIRE_ACCOUNTS 200 /* looked at in one run */
+#define EXPIRE_PASS_US	(3600ll * 1000000)
 
 struct retention {
 	struct row_trusted_time time;
-	int64_t written_s; /* the trusted time that the store has */
-	int64_t mono_us;   /* of the last step; 0: none since the start */
+	int64_t written_s;     /* the trusted time that the store has */
+	int64_t mono_us;       /* of the last step; 0: none since the start */
 	struct skey kept_from; /* rows Z before it are done */
-	bool is_passing;   /* a pass over the accounts is under way */
-	int64_t pass_us;   /* when it began */
-	uint32_t account;  /* the next one of it */
+	bool is_passing;       /* a pass over the accounts is under way */
+	int64_t pass_us;       /* when it began */
+	uint32_t account;      /* the next one of it */
 };
 
 /* --- time --------------------------------------------------------------------------- */
@@ -72,7 +72,9 @@ enum status retention_open(struct store *s, struct err *e)
 	if (st == ST_NOT_FOUND)
 		return ST_OK;
 	if (st == ST_OK && !row_trusted_time_read(row, &r->time))
-		r->time = (struct row_trusted_time){ 0 }; /* begins anew: nothing goes early */
+		r->time = (struct row_trusted_time){
+			0
+		}; /* begins anew: nothing goes early */
 	r->written_s = r->time.trusted;
 	atomic_store(&s->trusted_s, r->time.trusted);
 	return st;
@@ -510,7 +512,7 @@ struct mbox_rows {
 		uint32_t id;
 		unsigned days;
 		struct row_mbox row;
-	} *at;
+	} * at;
 	size_t n, cap;
 };
 
