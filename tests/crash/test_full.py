@@ -89,13 +89,8 @@ def backup(b, i):
 
 
 def engine_met(b):
-    """How often the engine itself ran into the full disk, by its own log."""
-    meta, n = os.path.join(b.data, "store", "meta"), 0
-    for name in os.listdir(meta):
-        if name.startswith("LOG"):
-            with open(os.path.join(meta, name), encoding="utf-8", errors="replace") as f:
-                n += sum("No space left" in line for line in f)
-    return n
+    """How often the engine itself ran into the full disk: it could not write a table, and the server's log says so."""
+    return sum("No space left" in line and "/meta/" in line for line in b.log().splitlines())
 
 
 def refused(world, start):
@@ -115,7 +110,7 @@ def body(b):
     met = engine_met(b)
     if not met:
         raise Wrong("RocksDB itself never met ENOSPC")
-    print(f"ok the engine itself met ENOSPC ({met} lines in its log)")
+    print(f"ok the engine itself met ENOSPC ({met} lines in the log)")
     b.kill()
     b.start()
     world.verify()
