@@ -10,6 +10,9 @@
 #include <fcntl.h>
 
 #define ZERO_STEP     (1u << 20)
+/* The page cache keeps a file in the pieces it was first written in, and a batch that changes some octets of a piece
+ * makes the kernel walk all of it: pieces are not much larger than batches. */
+#define ZERO_PIECE    (16u << 10)
 #define ZERO_PAUSE_US 2000
 
 static void path_of(const struct kv *kv, const char *name, char dst[4096])
@@ -34,8 +37,10 @@ static bool is_closing(struct kv *kv)
 /* Step by step to the disk: the log's own sync must not wait behind all of it at once. */
 static enum status write_step(int fd, const char *zeros, uint64_t at, struct err *e)
 {
-	enum status st = io_pwrite(fd, slice_make(zeros, ZERO_STEP), at, e);
+	enum status st = ST_OK;
 
+	for (uint64_t end = at + ZERO_STEP; at < end && st == ST_OK; at += ZERO_PIECE)
+		st = io_pwrite(fd, slice_make(zeros, ZERO_PIECE), at, e);
 	if (st == ST_OK)
 		st = io_fdatasync(fd, e);
 	usleep(ZERO_PAUSE_US);
@@ -44,7 +49,7 @@ static enum status write_step(int fd, const char *zeros, uint64_t at, struct err
 
 static enum status write_zeros(struct kv *kv, int fd, struct err *e)
 {
-	char *zeros = mem_new(ZERO_STEP);
+	char *zeros = mem_new(ZERO_PIECE);
 	enum status st = ST_OK;
 
 	for (uint64_t at = 0; at < kv->log.max_bytes && st == ST_OK; at += ZERO_STEP)
