@@ -152,6 +152,8 @@ enum status cli_store_open(const struct cli *c, const json_t *request,
 			"the row that says what the store is was lost and made again; old "
 			"and new mail no longer meet in a thread");
 	}
+	if (st == ST_OK)
+		store_policy_assume(out->store);
 	if (st != ST_OK) {
 		cli_store_close(out);
 		return st;

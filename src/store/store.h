@@ -61,6 +61,11 @@ struct store_policy {
 enum status store_policy_set(struct store *s, const struct store_policy *p,
 			     struct err *e) MUST_USE;
 void store_policy_get(struct store *s, struct store_policy *out);
+/* For a command on a store that no server has opened yet: what a server without a
+ * configuration would say, in memory. Any other store keeps what it has. */
+#define STORE_KEEP_DAYS   7
+#define STORE_QUOTA_GRACE (10u << 20)
+void store_policy_assume(struct store *s);
 bool store_language_is_known(slice language);
 
 /* --- directory: domains, accounts, aliases ------------------------------------------ */

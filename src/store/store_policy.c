@@ -102,6 +102,16 @@ enum status store_policy_set(struct store *s, const struct store_policy *p, stru
 	return st;
 }
 
+void store_policy_assume(struct store *s)
+{
+	pthread_mutex_lock(&s->policy_lock);
+	if (!s->policy.policy.language[0]) /* a server has always said one */
+		s->policy.policy = (struct store_policy){ .keep_days = STORE_KEEP_DAYS,
+							  .quota_grace = STORE_QUOTA_GRACE,
+							  .language = "en" };
+	pthread_mutex_unlock(&s->policy_lock);
+}
+
 /* Under lock 0. Seen before it is durable: at worst somebody looks for a limit in vain. */
 static void policy_note(struct store_txn *t, bool limits, bool expiry)
 {
