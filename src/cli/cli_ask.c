@@ -91,14 +91,13 @@ int cli_check_reply(const struct cli *c, const json_t *reply, const struct err *
 		enum err_code code;
 		int exit;
 	} exits[] = {
-		{ ERR_SYNTAX, EX_USAGE },	{ ERR_NO_ACCOUNT, EX_NOUSER },
-		{ ERR_NO_DOMAIN, EX_NOUSER },	{ ERR_NO_MAILBOX, EX_NOUSER },
-		{ ERR_NO_MESSAGE, EX_NOUSER },
-		{ ERR_EXISTS, EX_CANTCREAT },	{ ERR_BUSY, EX_TEMPFAIL },
-		{ ERR_DISK_FULL, EX_TEMPFAIL }, { ERR_DENIED, EX_NOPERM },
-		{ ERR_CANNOT, EX_DATAERR },	{ ERR_LIMIT, EX_DATAERR },
-		{ ERR_CORRUPT, EX_DATAERR },	{ ERR_STOPPED, EX_IOERR },
-		{ ERR_IO, EX_IOERR },
+		{ ERR_SYNTAX, EX_USAGE },      { ERR_NO_ACCOUNT, EX_NOUSER },
+		{ ERR_NO_DOMAIN, EX_NOUSER },  { ERR_NO_MAILBOX, EX_NOUSER },
+		{ ERR_NO_MESSAGE, EX_NOUSER }, { ERR_EXISTS, EX_CANTCREAT },
+		{ ERR_BUSY, EX_TEMPFAIL },     { ERR_DISK_FULL, EX_TEMPFAIL },
+		{ ERR_DENIED, EX_NOPERM },     { ERR_CANNOT, EX_DATAERR },
+		{ ERR_LIMIT, EX_DATAERR },     { ERR_CORRUPT, EX_DATAERR },
+		{ ERR_STOPPED, EX_IOERR },     { ERR_IO, EX_IOERR },
 	};
 	if (reply != NULL && json_is_true(json_object_get(reply, "ok")))
 		return EX_OK;
