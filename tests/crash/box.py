@@ -187,12 +187,22 @@ class Ext4(Box):
         when Linux shuts an ext4 down may return 0 without having written (the commit of the aborted journal ends, and
         jbd2_complete_transaction finds nothing left to wait for)."""
         if freeze:
-            self.process.send_signal(signal.SIGSTOP)
+            self.freeze()
         fd = os.open(self.place, os.O_RDONLY | os.O_CLOEXEC)
         try:
             fcntl.ioctl(fd, EXT4_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
         finally:
             os.close(fd)
+
+    def freeze(self):
+        """No thread runs any more when it returns (SIGSTOP alone takes its time on a busy machine); one that is in a system
+        call (D) does not come out of it."""
+        self.process.send_signal(signal.SIGSTOP)
+        tasks = f"/proc/{self.process.pid}/task"
+        deadline = time.monotonic() + 20
+        while any(state(f"{tasks}/{t}/stat") not in "TtD" for t in os.listdir(tasks)):
+            assert time.monotonic() < deadline, "the server cannot be stopped"
+            time.sleep(0.0005)
 
     def again(self):
         """Power is back: the journal is replayed."""
@@ -201,6 +211,12 @@ class Ext4(Box):
             assert time.monotonic() < deadline, "umount: busy"
             time.sleep(0.01)
         self.mount()
+
+
+def state(path):
+    """T for a thread that is stopped."""
+    with open(path, encoding="ascii", errors="replace") as f:
+        return f.read().rpartition(")")[2].split()[0]
 
 
 class Tmpfs(Box):

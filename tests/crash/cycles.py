@@ -14,6 +14,8 @@ from ledger import Wrong  # noqa: E402
 from load import World  # noqa: E402
 
 ACCOUNTS = ["ann", "ben", "cleo", "dan", "pop1", "pop2"]
+CONFIG = "keep-deleted = 0\n"  # what is deleted is garbage at once: the collector has work
+COLLECT = 12
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
 
 
@@ -42,7 +44,8 @@ def cycles(what, box, n, crash, longest, env=None):
             if done == n:
                 break
             world.start()
-            time.sleep(rng.random() ** 2 * longest + 0.02)
+            # Now and then long enough for the collector, which begins three seconds after the start.
+            time.sleep(3 + 2 * rng.random() if done % COLLECT == COLLECT - 1 else rng.random() ** 2 * longest + 0.02)
             crash(world)
             world.end()
             done += 1

@@ -38,5 +38,5 @@ def liar(b):
 
 if __name__ == "__main__":
     n = cycles.count("CUTS", 40)
-    cycles.run(lambda: box.Ext4(cycles.ACCOUNTS).make(), liar)
-    cycles.run(lambda: box.Ext4(cycles.ACCOUNTS).make(), lambda b: cycles.cycles("power cut", b, n, crasher(b), 0.4))
+    cycles.run(lambda: box.Ext4(cycles.ACCOUNTS, config=cycles.CONFIG).make(), liar)
+    cycles.run(lambda: box.Ext4(cycles.ACCOUNTS, config=cycles.CONFIG).make(), lambda b: cycles.cycles("power cut", b, n, crasher(b), 0.4))

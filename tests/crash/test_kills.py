@@ -16,7 +16,7 @@ def main():
             world.crash_began(answers_count=True)
             b.kill()
         cycles.cycles("kill -9", b, n, crash, 0.45)
-    cycles.run(lambda: box.Box(cycles.ACCOUNTS).make(), body)
+    cycles.run(lambda: box.Box(cycles.ACCOUNTS, config=cycles.CONFIG).make(), body)
 
 
 main()
