@@ -43,7 +43,8 @@ static struct kv_snapshot *snapshot(struct world *w)
 	return s;
 }
 
-static void no_fault(void *ctx, enum kv_fault what, const struct blob_id *id, const char *text)
+static void no_fault(void *ctx, enum kv_fault what, const struct blob_id *id,
+		     const char *text)
 {
 	(void)ctx;
 	(void)what;
@@ -95,8 +96,9 @@ static size_t files_there(struct world *w, const struct kv_snapshot_file *f, siz
 	AUTO_ARENA a = { 0 };
 	size_t there = 0;
 	for (size_t i = 0; i < n; i++)
-		there += access(arena_fmt(&a, "%s/bodies/%08x.seg", w->dir, f[i].segment).p,
-				F_OK) == 0;
+		there +=
+			access(arena_fmt(&a, "%s/bodies/%08x.seg", w->dir, f[i].segment).p,
+			       F_OK) == 0;
 	return there;
 }
 
@@ -149,8 +151,11 @@ static void list_files(const char *path, struct buf *out)
 	AUTO_ARENA a = { 0 };
 	assert_non_null(d);
 	for (struct dirent *de; (de = readdir(d)) && n < 256;)
-		if (de->d_name[0] != '.' && !slice_starts(slice_str(de->d_name), SL("LOG")))
-			names[n++] = (struct dirent *)arena_dup(&a, slice_make(de, sizeof(*de))).p;
+		if (de->d_name[0] != '.' &&
+		    !slice_starts(slice_str(de->d_name), SL("LOG")))
+			names[n++] = (struct dirent *)arena_dup(
+					     &a, slice_make(de, sizeof(*de)))
+					     .p;
 	closedir(d);
 	for (size_t i = 0; i < n; i++) /* in the order of their names */
 		for (size_t k = i + 1; k < n; k++)
@@ -201,18 +206,21 @@ static void read_only_is_not_written_to(void **state)
 	kv_close(kv);
 	list_files(w->copy, &after);
 	AUTO_ARENA a = { 0 };
-	assert_string_equal(arena_cstr(&a, buf_slice(&before)), arena_cstr(&a, buf_slice(&after)));
+	assert_string_equal(arena_cstr(&a, buf_slice(&before)),
+			    arena_cstr(&a, buf_slice(&after)));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_snapshot_keeps_its_moment, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_a_snapshot_pins_goes_when_it_is_given_back,
-						setup, teardown),
+		cmocka_unit_test_setup_teardown(a_snapshot_keeps_its_moment, setup,
+						teardown),
+		cmocka_unit_test_setup_teardown(
+			what_a_snapshot_pins_goes_when_it_is_given_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_snapshot_that_fails_pins_nothing, setup,
 						teardown),
-		cmocka_unit_test_setup_teardown(read_only_is_not_written_to, setup, teardown),
+		cmocka_unit_test_setup_teardown(read_only_is_not_written_to, setup,
+						teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
