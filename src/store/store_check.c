@@ -91,6 +91,7 @@ enum status check_walk(struct check *c, slice prefix, const uint32_t *ids, size_
 				    "rows of kind '%c' cannot be read any further: %s",
 				    prefix.n > 5 ? prefix.p[5] : prefix.p[0], why.text);
 			c->res->left += l.left;
+			check_tell(c);
 			return ST_OK;
 		}
 		if (c->page.n == 0)
@@ -134,6 +135,7 @@ enum status check_unit_locked(struct check *c, const uint32_t *ids, size_t n_ids
 	st = fn(&l, ctx, &why);
 	if (st != ST_OK && why.code == ERR_NO_ACCOUNT) { /* removed meanwhile */
 		store_abort(l.t);
+		c->n_said = 0;
 		return ST_OK;
 	}
 	if (st != ST_OK && e)
@@ -148,6 +150,7 @@ enum status check_unit_locked(struct check *c, const uint32_t *ids, size_t n_ids
 		store_abort(l.t);
 	if (st != ST_OK)
 		return st;
+	check_tell(c);
 	look_count(c, &l);
 	c->res->repaired += l.repaired;
 	c->res->lost += l.lost;
@@ -434,6 +437,7 @@ enum status store_check(struct store *s, const struct store_check_options *opt,
 	arena_init(&c.page_arena);
 	arena_init(&c.acct_arena);
 	arena_init(&c.log_arena);
+	arena_init(&c.said_arena);
 	c.page = (struct check_page){ .a = &c.page_arena, .max = CHECK_PAGE };
 	st = opt->address.n ? account_named(&c, e) : everything(&c, e);
 	if (st == ST_OK && !check_stopped(&c))
@@ -443,6 +447,8 @@ enum status store_check(struct store *s, const struct store_check_options *opt,
 	arena_release(&c.page_arena);
 	arena_release(&c.acct_arena);
 	arena_release(&c.log_arena);
+	arena_release(&c.said_arena);
+	mem_free(c.said);
 	mem_free(c.gone);
 	mem_free(c.told);
 	mem_free(c.lost);

@@ -386,6 +386,7 @@ static void kv_found(void *ctx, enum kv_fault what, const struct blob_id *id,
 	c->res->repaired += l.repaired;
 	c->res->lost += l.lost;
 	c->res->left += l.left;
+	check_tell(c);
 }
 
 enum status check_bodies(struct check *c, struct err *e)

@@ -46,6 +46,11 @@ struct check {
 	struct store_check_result *res;
 	struct aside *aside;
 	char note[600]; /* the last finding, for the file of what is put aside */
+	/* Findings of the transaction at hand: told when it has ended, for who is told may be slow, and
+	 * what is told to be repaired then is. */
+	struct store_check_finding *said;
+	size_t n_said, cap_said;
+	struct arena said_arena;
 	struct check_page page;
 	struct arena page_arena;
 	const char *unit; /* of the progress */
@@ -117,6 +122,7 @@ enum status check_scan(const struct look *l, struct skey from, struct skey to, k
 /* True: mend it. lost: mending loses something. remedy NULL: nothing can be done. */
 bool check_fault(struct look *l, const struct where *w, enum store_check_fate fate,
 		 const char *remedy, const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void check_tell(struct check *c); /* no lock is held */
 /* Subject and Message-ID from the digest of an email, when it can be read. */
 void check_name_email(struct where *w, const struct row_email *r);
 void check_tick(struct check *c, uint64_t n);

@@ -34,6 +34,33 @@ void check_name_email(struct where *w, const struct row_email *r)
 	w->message_id = mime_digest_message_id(r->digest);
 }
 
+static void said_add(struct check *c, const struct store_check_finding *f)
+{
+	struct arena *a = &c->said_arena;
+	struct store_check_finding *s;
+
+	if (c->n_said == c->cap_said) {
+		c->cap_said = c->cap_said ? c->cap_said * 2 : 16;
+		c->said = mem_grow(c->said, c->cap_said, sizeof(*c->said));
+	}
+	s = &c->said[c->n_said++];
+	*s = *f;
+	s->address = arena_dup(a, f->address);
+	s->mailbox = arena_dup(a, f->mailbox);
+	s->subject = arena_dup(a, f->subject);
+	s->message_id = arena_dup(a, f->message_id);
+	s->text = arena_dup(a, f->text);
+}
+
+void check_tell(struct check *c)
+{
+	for (size_t i = 0; i < c->n_said; i++)
+		if (c->opt->found)
+			c->opt->found(c->opt->ctx, &c->said[i]);
+	c->n_said = 0;
+	arena_reset(&c->said_arena);
+}
+
 bool check_fault(struct look *l, const struct where *w, enum store_check_fate fate,
 		 const char *remedy, const char *fmt, ...)
 {
@@ -76,7 +103,6 @@ bool check_fault(struct look *l, const struct where *w, enum store_check_fate fa
 	else
 		l->repaired++;
 	c->res->found++; /* for the progress; made exact at the end */
-	if (c->opt->found)
-		c->opt->found(c->opt->ctx, &f);
+	said_add(c, &f);
 	return mends;
 }
