@@ -254,7 +254,7 @@ static void lines_of_many_threads_are_whole_and_in_order(void **state)
 	char path[] = "/tmp/facteur-log-XXXXXX", line[256];
 	int next[TALKERS] = { 0 };
 	pthread_t id[TALKERS];
-	int fd = mkstemp(path);
+	int fd = mkostemp(path, O_CLOEXEC);
 
 	(void)state;
 	assert_true(fd >= 0);
