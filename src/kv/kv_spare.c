@@ -9,7 +9,7 @@
 #include "base/io.h"
 #include <fcntl.h>
 
-#define ZERO_STEP     (1u << 20)
+#define ZERO_STEP (1u << 20)
 /* The page cache keeps a file in the pieces it was first written in, and a batch that changes some octets of a piece
  * makes the kernel walk all of it: pieces are not much larger than batches. */
 #define ZERO_PIECE    (16u << 10)

@@ -207,7 +207,8 @@ static void a_writer_gathers_and_a_warning_hurries(void **state)
 	assert_int_equal(wait_for(2 * LINE), 2 * LINE);
 	say(LOG_LEVEL_INFO, "g");
 	say(LOG_LEVEL_WARN, "h");
-	ssize_t n = read(ends[0], got, sizeof(got)); /* both are out when log_end returns */
+	ssize_t n =
+		read(ends[0], got, sizeof(got)); /* both are out when log_end returns */
 	assert_int_equal(n, 2 * LINE);
 	assert_memory_equal(got + LINE - 2, "g\n", 2);
 	assert_memory_equal(got + 2 * LINE - 2, "h\n", 2);
