@@ -17,6 +17,7 @@ struct loop {
 	_Atomic(struct task *) posts; /* newest first */
 	_Atomic bool asleep;	      /* or about to be: whoever posts must wake it */
 	_Atomic unsigned n_unwanted;  /* watches with bytes that nobody reads now */
+	_Atomic uint64_t n_loud;      /* posts that wake, begun */
 	_Atomic bool stop;
 	struct task *ends; /* of this turn, newest first */
 	_Atomic bool has_thread;
@@ -207,16 +208,22 @@ static void wake_if_asleep(struct loop *l)
 
 void loop_post(struct loop *l, struct task *t)
 {
+	atomic_fetch_add(&l->n_loud, 1);
 	push(l, t);
 	wake_if_asleep(l);
 }
 
 /* In the same way either the poster sees that input waits, or the loop, which looks at
- * the list behind it, sees the post. */
-void loop_post_quietly(struct loop *l, struct task *t)
+ * the list behind it, sees the post. And the post that was to bring t along may have come
+ * first, and the loop have gone to sleep again: *is_over says so, or n_loud, when it came
+ * between that question and the push. Behind the push nothing of t's owner is touched. */
+void loop_post_quietly(struct loop *l, struct task *t, const _Atomic bool *is_over)
 {
+	const uint64_t n = atomic_load(&l->n_loud);
+	const bool over = atomic_load(is_over);
+
 	push(l, t);
-	if (atomic_load(&l->n_unwanted))
+	if (over || atomic_load(&l->n_unwanted) || atomic_load(&l->n_loud) != n)
 		wake_if_asleep(l);
 }
 

@@ -29,9 +29,10 @@ struct task { /* embedded by the poster; may be posted again once it has run */
 	struct task *next;
 };
 void loop_post(struct loop *l, struct task *t); /* one wake-up of the loop for many posts */
-/* The same without a wake-up, for what leads to nothing before the next post that does wake: it runs then, or earlier.
- * It wakes all the same while bytes wait on a descriptor that nobody wants to read (it may end that). */
-void loop_post_quietly(struct loop *l, struct task *t);
+/* The same without a wake-up, for what leads to nothing before a post that does wake: it runs then, or earlier. *is_over is
+ * set by that poster before it posts; it is not looked at once t may run. It wakes all the same when that has been, or
+ * while bytes wait on a descriptor that nobody wants to read (it may end that). */
+void loop_post_quietly(struct loop *l, struct task *t, const _Atomic bool *is_over);
 /* The loop's own thread: once, at the end of this turn, when everything that was ready has been served. For what many
  * callbacks of a turn do together. */
 void loop_at_end(struct loop *l, struct task *t);

@@ -29,10 +29,10 @@ static void run_job(struct job *j)
 		if (d->io_status != ST_OK)
 			log_read_failed(d, &e);
 	}
-	/* An answer that waits for its commit needs the loop only then; a command behind it
-	 * needs it now. */
+	/* An answer that waits for its commit needs the loop only then, unless that is over
+	 * already; a command behind it needs it now. */
 	if (d->is_last && d->step == STEP_COMMIT && d->ticket)
-		loop_post_quietly(d->loop, &d->back);
+		loop_post_quietly(d->loop, &d->back, &d->ticket->called);
 	else
 		loop_post(d->loop, &d->back);
 }
@@ -125,7 +125,7 @@ static void ticket_done(struct done *dn, enum status st, const struct err *why)
 		h->why = mem_new(sizeof(*why));
 		*h->why = *why;
 	}
-	atomic_store_explicit(&h->called, true, memory_order_relaxed);
+	atomic_store(&h->called, true);
 	loop_post(l, &h->task);
 }
 

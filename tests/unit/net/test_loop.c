@@ -261,6 +261,7 @@ enum { DEADLINE = 10000 };
 static void a_quiet_post_waits_unless_input_does(void **state)
 {
 	struct late quiet = { .t.fn = on_late }, loud = { .t.fn = on_late };
+	_Atomic bool over = false;
 	struct clock clock;
 	struct watch w;
 	struct loop *l;
@@ -276,7 +277,7 @@ static void a_quiet_post_waits_unless_input_does(void **state)
 	watch_want(l, &w, 0);
 	assert_int_equal(pthread_create(&id, NULL, run_it, l), 0);
 	for (i = 1; i < 100; i++) { /* a loop that is awake takes it at once */
-		loop_post_quietly(l, &quiet.t);
+		loop_post_quietly(l, &quiet.t, &over);
 		if (!ran(&quiet, i, 20))
 			break;
 	}
@@ -284,11 +285,17 @@ static void a_quiet_post_waits_unless_input_does(void **state)
 	loop_post(l, &loud.t); /* brings it along */
 	assert_true(ran(&loud, 1, DEADLINE));
 	assert_true(ran(&quiet, i, DEADLINE));
+	over = true; /* what it waits for has been: nobody else will wake the loop */
+	for (i++; i < 20; i++) {
+		loop_post_quietly(l, &quiet.t, &over);
+		assert_true(ran(&quiet, i, DEADLINE));
+	}
+	over = false;
 	assert_int_equal(write(sv[1], "a", 1), 1);
 	for (i++; i < 100; i++) {
 		const int before = quiet.runs;
 
-		loop_post_quietly(l, &quiet.t);
+		loop_post_quietly(l, &quiet.t, &over);
 		assert_true(ran(&quiet, before + 1, DEADLINE));
 	}
 	loop_stop(l);

@@ -265,6 +265,24 @@ static void commits_come_back_from_another_thread(void **state)
 	stop(s);
 }
 
+static void a_commit_that_is_faster_than_its_command_is_answered(void **state)
+{
+	struct server *s = start(false);
+	struct client c = dial(s->plain);
+	int i;
+
+	(void)state;
+	s->toy.auto_commit = true;
+	s->toy.linger = true;
+	expect(&c, "hello\r\n");
+	for (i = 0; i < 5; i++) {
+		say(&c, "commit x\r\n");
+		expect(&c, "ok x\r\n");
+	}
+	hang_up(&c);
+	stop(s);
+}
+
 static void large_answers_go_out_whole(void **state)
 {
 	struct server *s = start(false);
@@ -765,6 +783,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(commands_run_and_answers_keep_their_order),
 		cmocka_unit_test(commits_come_back_from_another_thread),
+		cmocka_unit_test(a_commit_that_is_faster_than_its_command_is_answered),
 		cmocka_unit_test(large_answers_go_out_whole),
 		cmocka_unit_test(clients_that_vanish_leave_nothing),
 		cmocka_unit_test(a_stop_says_goodbye_and_waits_for_what_is_out),

@@ -25,7 +25,7 @@ struct toy {
 	struct parked *parked[64];
 	size_t n_parked;
 	_Atomic int open, durable, sources, in_slow;
-	_Atomic bool auto_commit, hold_slow, source_fails;
+	_Atomic bool auto_commit, linger, hold_slow, source_fails;
 	int wakes;
 	char log[4096];             /* what events came */
 };
@@ -240,6 +240,8 @@ static inline enum step toy_run(struct session *ss, struct out *o)
 		out_addf(o, "ok %s\r\n", s->arg);
 		out_addf(&ss->fail, "no %s\r\n", s->arg);
 		toy_commit(s->toy, session_ticket(ss));
+		if (atomic_load(&s->toy->linger))
+			usleep(20000); /* the loop hears of the commit and sleeps again */
 		return STEP_COMMIT;
 	}
 	if (slice_eq(cmd, SL("wait")) && !s->parked) {
