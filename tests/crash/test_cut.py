@@ -2,7 +2,7 @@
 """Power cuts: the store is on an ext4 in a file, which is shut down without a flush of its journal while the server writes.
 
 What no sync had brought to the disk is gone; the file system is mounted again, the server started, every account compared with
-the ledger (CUTS, default 40; needs root and a loop device). First a server whose syncs do nothing is found out: the test can fail."""
+the ledger (CUTS, default 30; needs root and a loop device). First a server whose syncs do nothing is found out: the test can fail."""
 import os
 
 import cycles
@@ -37,6 +37,6 @@ def liar(b):
 
 
 if __name__ == "__main__":
-    n = cycles.count("CUTS", 40)
+    n = cycles.count("CUTS", 30)
     cycles.run(lambda: box.Ext4(cycles.ACCOUNTS, config=cycles.CONFIG).make(), liar)
     cycles.run(lambda: box.Ext4(cycles.ACCOUNTS, config=cycles.CONFIG).make(), lambda b: cycles.cycles("power cut", b, n, crasher(b), 0.4))

@@ -2,7 +2,7 @@
 """A tmpfs that somebody else fills under load: 4yz, NO, -ERR with clear words; then there is room again and the same process goes on.
 
 First with the reserve that keeps the store from meeting ENOSPC, then without (statvfs lies): then the log and the engine
-themselves run into the full disk. The ledger is exact: what was refused is not there. ROUNDS: how often each (default 2)."""
+themselves run into the full disk. The ledger is exact: what was refused is not there. ROUNDS: how often each (default 1)."""
 import os
 import sys
 import threading
@@ -98,7 +98,7 @@ def refused(world, start):
 
 
 def body(b):
-    n = cycles.count("ROUNDS", 2)
+    n = cycles.count("ROUNDS", 1)
     world = World(b, cycles.SEED)
     b.start()
     world.verify()

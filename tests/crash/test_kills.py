@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""kill -9 at random moments under SMTP, IMAP and POP3 load, in fast cycles (KILLS, default 40) on one store.
+"""kill -9 at random moments under SMTP, IMAP and POP3 load, in fast cycles (KILLS, default 30) on one store.
 
 After each restart every account is compared with the ledger: acknowledged changes are there, whatever was under way is there
 or not, nothing is doubled, flags are as they were acknowledged, UID, UIDVALIDITY, UIDNEXT and MODSEQ have not gone back."""
@@ -9,7 +9,7 @@ import box
 
 
 def main():
-    n = cycles.count("KILLS", 40)
+    n = cycles.count("KILLS", 30)
 
     def body(b):
         def crash(world):
