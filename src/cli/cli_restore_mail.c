@@ -127,7 +127,10 @@ static enum status send_message(struct mail *m, const struct store_row *row,
 	AUTO_ARENA a = { 0 };
 	struct store_email x;
 	struct err why = { 0 };
-	if (store_email_get(m->s, m->from.id, row->email, &a, &x, &why) != ST_OK) {
+	if (row->email == 0)
+		err_set(&why, ERR_CORRUPT, "the row of the message is damaged");
+	if (why.code != ERR_NONE ||
+	    store_email_get(m->s, m->from.id, row->email, &a, &x, &why) != ST_OK) {
 		m->sum.refused++;
 		on_refused(m, row->uid, why.text);
 		return ST_OK;
@@ -162,7 +165,7 @@ static enum status send_rows(struct mail *m, const struct store_mailbox *box,
 	enum status st = ST_OK;
 	do {
 		r->n = 0;
-		st = store_rows(m->s, m->from.id, box->id, from, to, take_row, r, e);
+		st = store_rows_all(m->s, m->from.id, box->id, from, to, take_row, r, e);
 		for (size_t i = 0; i < r->n && st == ST_OK; i++) {
 			st = send_message(m, &r->at[i], e);
 			cli_progress_set(&m->shown, ++m->done, m->all, 0);

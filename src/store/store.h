@@ -279,6 +279,10 @@ struct store_row { /* the ~40-byte row that SELECT and FETCH FLAGS scan */
 typedef bool (*store_row_fn)(void *ctx, const struct store_row *row);
 enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from,
 		       uint32_t to, store_row_fn fn, void *ctx, struct err *e) MUST_USE;
+/* As store_rows; a damaged one is given at its place with its uid and email 0. */
+enum status store_rows_all(struct store *s, uint32_t account, uint32_t mbox,
+			   uint32_t from, uint32_t to, store_row_fn fn, void *ctx,
+			   struct err *e) MUST_USE;
 enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid,
 			  struct store_row *out,
 			  struct err *e) MUST_USE; /* ERR_NO_MESSAGE */

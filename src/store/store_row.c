@@ -7,6 +7,7 @@
 struct row_scan {
 	store_row_fn fn;
 	void *ctx;
+	bool all;
 };
 
 static bool take_row(void *ctx, slice key, slice value)
@@ -14,15 +15,17 @@ static bool take_row(void *ctx, slice key, slice value)
 	struct row_scan *sc = ctx;
 	struct row_message m;
 
+	if (row_message_read(value, key_message_uid(key), &m))
+		return sc->fn(sc->ctx, &m.row);
 	/* A damaged one is missing alone: whoever asks for it by name is told (store_row_get). */
-	return !row_message_read(value, key_message_uid(key), &m) ||
-	       sc->fn(sc->ctx, &m.row);
+	m.row = (struct store_row){ .uid = key_message_uid(key) };
+	return !sc->all || sc->fn(sc->ctx, &m.row);
 }
 
-enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from,
-		       uint32_t to, store_row_fn fn, void *ctx, struct err *e)
+static enum status rows_scan(struct store *s, uint32_t account, uint32_t mbox,
+			     uint32_t from, uint32_t to, struct row_scan sc,
+			     struct err *e)
 {
-	struct row_scan sc = { fn, ctx };
 	struct skey kf = key_message(account, mbox, from),
 		    kt = key_messages(account, mbox);
 
@@ -35,6 +38,21 @@ enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_
 	struct kv_range r = { .from = skey_slice(&kf), .to = skey_slice(&kt) };
 
 	return kv_scan(s->kv, NULL, &r, take_row, &sc, e);
+}
+
+enum status store_rows(struct store *s, uint32_t account, uint32_t mbox, uint32_t from,
+		       uint32_t to, store_row_fn fn, void *ctx, struct err *e)
+{
+	return rows_scan(s, account, mbox, from, to,
+			 (struct row_scan){ .fn = fn, .ctx = ctx }, e);
+}
+
+enum status store_rows_all(struct store *s, uint32_t account, uint32_t mbox,
+			   uint32_t from, uint32_t to, store_row_fn fn, void *ctx,
+			   struct err *e)
+{
+	return rows_scan(s, account, mbox, from, to,
+			 (struct row_scan){ .fn = fn, .ctx = ctx, .all = true }, e);
 }
 
 enum status store_row_get(struct store *s, uint32_t account, uint32_t mbox, uint32_t uid,

@@ -6,6 +6,7 @@
 
 #define ROWS  512
 #define PIECE (256u << 10)
+#define UIDVALIDITY_LOST 1
 
 struct exporter {
 	struct store *s;
@@ -15,7 +16,7 @@ struct exporter {
 	slice address;
 	slice *keyword;
 	size_t n_keyword;
-	const struct store_mailbox *box;
+	struct store_mailbox *box;
 	struct export_ranges have;
 	size_t have_at;
 	struct export_box_end end;
@@ -153,6 +154,19 @@ static enum status send_message(struct exporter *x, const struct store_row *row,
 	return st == ST_OK ? send_body(x, &m, row, e) : st;
 }
 
+/* One without an email is damaged. */
+static enum status send_row(struct exporter *x, const struct store_row *row,
+			    struct arena *a, struct err *e)
+{
+	struct store_row again;
+	struct err why = { 0 };
+	if (row->email != 0)
+		return send_message(x, row, a, e);
+	if (store_row_get(x->s, x->account, x->box->id, row->uid, &again, &why) == ST_OK)
+		return send_message(x, &again, a, e); /* repaired meanwhile */
+	return why.code == ERR_NO_MESSAGE ? ST_OK : tell_failed(x, row->uid, &why, e);
+}
+
 static bool is_had(struct exporter *x, uint32_t uid)
 {
 	while (x->have_at < x->have.n && x->have.at[x->have_at].last < uid)
@@ -190,15 +204,15 @@ static enum status send_rows(struct exporter *x, struct arena *a, uint32_t *from
 {
 	struct err why = { 0 };
 	x->n_row = 0;
-	enum status scan = store_rows(x->s, x->account, x->box->id, *from,
-				      x->box->uidnext - 1, take_row, x, &why);
+	enum status scan = store_rows_all(x->s, x->account, x->box->id, *from,
+					  x->box->uidnext - 1, take_row, x, &why);
 	enum status st = ST_OK;
 	for (size_t i = 0; i < x->n_row && st == ST_OK; i++) {
 		*from = x->row[i].uid + 1;
 		if (is_had(x, x->row[i].uid))
 			x->end.had++;
 		else
-			st = send_message(x, &x->row[i], a, e);
+			st = send_row(x, &x->row[i], a, e);
 	}
 	if (st != ST_OK)
 		return st;
@@ -248,6 +262,24 @@ static enum status hear_have(struct exporter *x, bool *out_skip, struct err *e)
 	return st;
 }
 
+static bool count_row(void *ctx, const struct store_row *row)
+{
+	struct store_mailbox *m = ctx;
+	m->uidnext = row->uid < UINT32_MAX ? row->uid + 1 : row->uid;
+	m->messages++;
+	m->bytes += row->size;
+	return true;
+}
+
+/* The row of the mailbox is damaged (it is listed by its name alone), its messages are
+ * not: they are counted, and go out under a UIDVALIDITY that is nobody's. */
+static enum status count_box(struct exporter *x, struct store_mailbox *m, struct err *e)
+{
+	m->uidvalidity = UIDVALIDITY_LOST;
+	m->uidnext = 1;
+	return store_rows_all(x->s, x->account, m->id, 1, UINT32_MAX, count_row, m, e);
+}
+
 static json_t *box_json(const struct exporter *x)
 {
 	const struct store_mailbox *m = x->box;
@@ -267,13 +299,22 @@ static enum status send_box(struct exporter *x, struct err *e)
 	AUTO_ARENA a;
 	arena_init(&a);
 	bool skip = false;
+	struct err why = { 0 };
+	bool is_damaged = x->box->exists && x->box->uidvalidity == 0;
 	x->end = (struct export_box_end){ 0 };
 	x->found++;
+	if (is_damaged)
+		(void)!count_box(x, x->box, &why); /* what can be read of it */
 	enum status st = frame_send_json(&x->conn, FRAME_ITEM, box_json(x), e);
 	if (st == ST_OK)
 		st = hear_have(x, &skip, e);
 	if (st != ST_OK || skip)
 		return st;
+	if (is_damaged) {
+		err_set(&why, ERR_CORRUPT,
+			"the row of the mailbox is damaged: its UIDVALIDITY is not known");
+		st = tell_failed(x, 0, &why, e);
+	}
 	for (uint32_t from = 1; x->box->exists && from < x->box->uidnext && st == ST_OK;)
 		st = send_rows(x, &a, &from, e);
 	if (st != ST_OK)
