@@ -45,8 +45,8 @@ static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args,
 			continue;
 		json_array_append_new(
 			out,
-			json_pack("{s:o, s:I, s:I, s:I, s:s, s:b, s:I, s:I, s:I, s:o}", "mailbox",
-				  admin_text(m[i].name), "messages",
+			json_pack("{s:o, s:I, s:I, s:I, s:s, s:b, s:I, s:I, s:I, s:o}",
+				  "mailbox", admin_text(m[i].name), "messages",
 				  (json_int_t)m[i].messages, "unseen",
 				  (json_int_t)m[i].unseen, "bytes",
 				  (json_int_t)m[i].bytes, "role", role_name(m[i].role),

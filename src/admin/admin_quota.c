@@ -36,7 +36,8 @@ static json_t *limit(uint64_t n)
 
 static json_t *percent(uint64_t used, uint64_t of)
 {
-	return of ? json_integer((json_int_t)((double)used * 100 / (double)of)) : json_null();
+	return of ? json_integer((json_int_t)((double)used * 100 / (double)of))
+		  : json_null();
 }
 
 static json_t *show_account(const struct admin_ctx *ctx, slice address, struct err *e)
@@ -127,15 +128,15 @@ static json_t *list(const struct admin_ctx *ctx, const json_t *args,
 		struct store_domain_quota q;
 		if (store_quota_domain(ctx->store, domain[i], &q, NULL) == ST_OK &&
 		    (q.quota_bytes || q.quota_messages))
-			json_array_append_new(out, list_row(domain[i], q.bytes,
-							    q.quota_bytes, q.messages,
-							    q.quota_messages, 0));
+			json_array_append_new(out,
+					      list_row(domain[i], q.bytes, q.quota_bytes,
+						       q.messages, q.quota_messages, 0));
 	}
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(
-			out, list_row(u[i].address, u[i].bytes, u[i].quota_bytes,
-				      u[i].messages, u[i].quota_messages,
-				      u[i].held_bytes));
+		json_array_append_new(out,
+				      list_row(u[i].address, u[i].bytes, u[i].quota_bytes,
+					       u[i].messages, u[i].quota_messages,
+					       u[i].held_bytes));
 	return out;
 }
 

@@ -135,15 +135,14 @@ static json_t *deleted_list(const struct admin_ctx *ctx, uint32_t account,
 	json_t *out = json_array();
 	for (size_t i = 0; i < n; i++)
 		json_array_append_new(
-			out,
-			json_pack("{s:o, s:s, s:o, s:I, s:I, s:o, s:o}", "deleted",
-				  iso_time(d[i].deleted), "what",
-				  d[i].is_mailbox ? "mailbox" : "message", "mailbox",
-				  admin_text(d[i].mailbox), "messages",
-				  (json_int_t)d[i].messages, "bytes",
-				  (json_int_t)d[i].bytes, "subject",
-				  admin_text(d[i].subject), "message-id",
-				  admin_text(d[i].message_id)));
+			out, json_pack("{s:o, s:s, s:o, s:I, s:I, s:o, s:o}", "deleted",
+				       iso_time(d[i].deleted), "what",
+				       d[i].is_mailbox ? "mailbox" : "message", "mailbox",
+				       admin_text(d[i].mailbox), "messages",
+				       (json_int_t)d[i].messages, "bytes",
+				       (json_int_t)d[i].bytes, "subject",
+				       admin_text(d[i].subject), "message-id",
+				       admin_text(d[i].message_id)));
 	return out;
 }
 

@@ -71,7 +71,8 @@ static bool parse_announced(struct imap_parse *p, struct append_args *x)
 static enum status find_room(struct imap *im, uint32_t size, struct err *e)
 {
 	enum store_room room;
-	enum status st = store_room(im->ctx->store, im->account, im->user, size, &room, e);
+	enum status st =
+		store_room(im->ctx->store, im->account, im->user, size, &room, e);
 
 	if (st != ST_OK || room == STORE_ROOM)
 		return st;

@@ -339,7 +339,8 @@ static void sweep_run(struct job *j)
 		log_failed("server.retention", &e);
 	if (store_quota_refresh(s->store, false, &e) != ST_OK)
 		log_failed("server.quota", &e);
-	bool more = (kept_st == ST_OK && kept >= SWEEP_STEP) || (st == ST_OK && filed >= SWEEP_STEP) ||
+	bool more = (kept_st == ST_OK && kept >= SWEEP_STEP) ||
+		    (st == ST_OK && filed >= SWEEP_STEP) ||
 		    (swept_st == ST_OK && swept >= SWEEP_STEP);
 	if (more && !s->stopping) {
 		pool_submit(worker_pool_background(s->workers), &s->sweep);

@@ -336,8 +336,7 @@ static enum status restore_name(struct store_txn *t, struct txn_account *ta, sli
 
 		if (!name_is_valid(name, e))
 			return e ? err_status(e->code) : ST_INVALID;
-		enum status st =
-			name_find(t->s, t->kt, t->a, ta->id, name, &found, e);
+		enum status st = name_find(t->s, t->kt, t->a, ta->id, name, &found, e);
 
 		if (st == ST_OK && found)
 			st = txn_mbox_any(t, ta, found, &m, e);
@@ -349,7 +348,8 @@ static enum status restore_name(struct store_txn *t, struct txn_account *ta, sli
 			return ST_OK;
 		}
 	}
-	return err_set(e, ERR_MAILBOX_EXISTS, "there are too many mailboxes of this name");
+	return err_set(e, ERR_MAILBOX_EXISTS,
+		       "there are too many mailboxes of this name");
 }
 
 static void restore_row(struct store_txn *t, struct txn_account *ta, struct hot_mbox *m)

@@ -106,9 +106,10 @@ void store_policy_assume(struct store *s)
 {
 	pthread_mutex_lock(&s->policy_lock);
 	if (!s->policy.policy.language[0]) /* a server has always said one */
-		s->policy.policy = (struct store_policy){ .keep_days = STORE_KEEP_DAYS,
-							  .quota_grace = STORE_QUOTA_GRACE,
-							  .language = "en" };
+		s->policy.policy =
+			(struct store_policy){ .keep_days = STORE_KEEP_DAYS,
+					       .quota_grace = STORE_QUOTA_GRACE,
+					       .language = "en" };
 	pthread_mutex_unlock(&s->policy_lock);
 }
 

@@ -531,7 +531,8 @@ void quota_fill(struct store *s, const struct row_account *r, struct store_accou
 /* --- how full ----------------------------------------------------------------------- */
 static bool reaches(uint64_t used, uint64_t limit, unsigned percent)
 {
-	return limit && (unsigned __int128)used * 100 >= (unsigned __int128)limit * percent;
+	return limit &&
+	       (unsigned __int128)used * 100 >= (unsigned __int128)limit * percent;
 }
 
 unsigned quota_level(struct store *s, const struct row_account *r)

@@ -431,7 +431,8 @@ static void account_write(struct store_txn *t, struct txn_account *ta)
 		struct skey k = key_account(ta->id);
 		unsigned level = h->row.warned ? quota_level(t->s, &h->row) : 0;
 
-		if (level < h->row.warned) /* fallen below: the next crossing counts again */
+		if (level <
+		    h->row.warned) /* fallen below: the next crossing counts again */
 			h->row.warned = (uint8_t)level;
 
 		buf_reset(&b);

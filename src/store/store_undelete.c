@@ -141,8 +141,7 @@ static bool wants_box(const struct store_undelete *u, const struct row_kept_mbox
 /* --- the emails behind -------------------------------------------------------------- */
 static slice digest_subject(slice digest)
 {
-	return mime_digest_is_current(digest) ? mime_digest_base_subject(digest)
-					      : SL("");
+	return mime_digest_is_current(digest) ? mime_digest_base_subject(digest) : SL("");
 }
 
 static bool wants(struct store *s, uint32_t account, const struct store_undelete *u,
@@ -210,10 +209,9 @@ static enum status list_messages(struct store *s, uint32_t account,
 				.internal_date = g->msg.row.internal_date,
 				.subject = arena_dup(out->a, digest_subject(m.digest)),
 				.message_id = arena_dup(
-					out->a,
-					mime_digest_is_current(m.digest)
-						? mime_digest_message_id(m.digest)
-						: SL("")),
+					out->a, mime_digest_is_current(m.digest)
+							? mime_digest_message_id(m.digest)
+							: SL("")),
 			};
 		}
 		from = l.last;
@@ -285,8 +283,8 @@ static enum status candidate_read(struct store_txn *t, const struct candidate *c
 				  struct row_gone *out, bool *out_found, struct err *e)
 {
 	slice row, email;
-	struct skey ke = key_email(key_account_of(skey_slice(&c->key)),
-				   c->gone.msg.row.email);
+	struct skey ke =
+		key_email(key_account_of(skey_slice(&c->key)), c->gone.msg.row.email);
 	enum status st = txn_get(t, skey_slice(&c->key), &row, e);
 
 	*out_found = false;
@@ -337,7 +335,9 @@ static enum status message_again(struct store_txn *t, struct txn_account *ta,
 		txn_del(t, skey_slice(&c->key));
 		return ST_OK;
 	}
-	AUTO_BUF b = { 0 }; /* a view may show the old one still: the sweep clears the row */
+	AUTO_BUF b = {
+		0
+	}; /* a view may show the old one still: the sweep clears the row */
 
 	g.last = false;
 	buf_init(&b, 256);

@@ -19,12 +19,12 @@ struct facts {
 /* --- words -------------------------------------------------------------------------- */
 struct words {
 	char language[3];
-	char decimal;            /* sign */
-	const char *units[4];    /* of octets */
+	char decimal;	      /* sign */
+	const char *units[4]; /* of octets */
 	const char *sender;
-	const char *subject[2];  /* 80 %, 95 % */
+	const char *subject[2]; /* 80 %, 95 % */
 	const char *greeting;
-	const char *bytes;       /* used, limit */
+	const char *bytes; /* used, limit */
 	const char *messages;
 	const char *advice[2];
 	const char *room;
@@ -102,8 +102,8 @@ static slice size_text(struct arena *a, const struct words *w, uint64_t n)
 		tenths /= 1024;
 		unit++;
 	}
-	return arena_fmt(a, "%llu%c%llu %s", (unsigned long long)(tenths / 10), w->decimal,
-			 (unsigned long long)(tenths % 10), w->units[unit]);
+	return arena_fmt(a, "%llu%c%llu %s", (unsigned long long)(tenths / 10),
+			 w->decimal, (unsigned long long)(tenths % 10), w->units[unit]);
 }
 
 /* --- the letter --------------------------------------------------------------------- */

@@ -75,7 +75,8 @@ static void test_rows_cut_short_or_of_another_version_are_refused(void **state)
 	struct row_policy pol = { { 1, 2, 3, 4, 5, 6, "fr" }, true, true }, pol2;
 	struct row_trusted_time tt = { 1, 2, 3, 4 }, tt2;
 	struct row_kept_mbox km = { 5, S("a/box"), m }, km2;
-	struct row_kept_account ka = { 6, S("a@b"), S("login"), S("acct"), S("c@b\n") }, ka2;
+	struct row_kept_account ka = { 6, S("a@b"), S("login"), S("acct"), S("c@b\n") },
+				ka2;
 	struct row_email em = { .received = 1,
 				.prefix = S("P: q\r\n"),
 				.preview = S(""),
@@ -139,7 +140,8 @@ static void test_rows_cut_short_or_of_another_version_are_refused(void **state)
 	buf_reset(&b);
 	row_kept_account_write(&b, &ka);
 	CUT(b, row_kept_account_read(s, &ka2));
-	assert_true(row_kept_account_read(buf_slice(&b), &ka2)); /* CUT's copies are gone */
+	assert_true(
+		row_kept_account_read(buf_slice(&b), &ka2)); /* CUT's copies are gone */
 	assert_true(slice_eq(ka2.aliases, ka.aliases));
 	buf_reset(&b);
 	row_email_write(&b, &em);

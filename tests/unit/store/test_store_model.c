@@ -6,8 +6,17 @@
 #include "kv/kv_engine.h"
 #include "kv/kv_internal.h"
 
-enum { ACCOUNTS = 3, BOXES = 4, MAX = 48, HELD = 6, STEPS = 700, SEEDS = 12, QUEUE = 32,
-       KEPT = 400, KEEP_DAYS = 7 };
+enum {
+	ACCOUNTS = 3,
+	BOXES = 4,
+	MAX = 48,
+	HELD = 6,
+	STEPS = 700,
+	SEEDS = 12,
+	QUEUE = 32,
+	KEPT = 400,
+	KEEP_DAYS = 7
+};
 
 struct mmsg {
 	uint32_t uid, sys;
@@ -103,10 +112,8 @@ static void op_add(struct model *m, struct store_txn *t, const int *acct, size_t
 				    .kw = pick(m, 8),
 				    .text = text,
 				    .email = m->ahead.emails++ };
-		struct store_place place = { m->acct[acct[i]],
-					     m->box[acct[i]][box],
-					     prefix_of(m, acct[i]),
-					     { msg.sys, msg.kw },
+		struct store_place place = { m->acct[acct[i]],	    m->box[acct[i]][box],
+					     prefix_of(m, acct[i]), { msg.sys, msg.kw },
 					     NOW_S + (int64_t)text, STORE_QUOTA_NONE };
 		uint32_t uid;
 

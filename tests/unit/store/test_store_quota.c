@@ -168,12 +168,10 @@ static void test_a_copy_counts_and_a_move_does_not(void **state)
 		     store_copy(t, b->alice, inbox, &uids, trash, NULL, NULL, &e),
 		     ERR_OVERQUOTA);
 	assert_int_equal(mbox_get(b, b->alice, trash).messages, 0); /* not even one */
-	IN_TXN(b, b->alice,
-	       store_move(t, b->alice, inbox, &uids, trash, NULL, NULL, &e));
+	IN_TXN(b, b->alice, store_move(t, b->alice, inbox, &uids, trash, NULL, NULL, &e));
 	assert_int_equal(mbox_get(b, b->alice, trash).messages, 2);
 	uids.n = 1;
-	IN_TXN(b, b->alice,
-	       store_copy(t, b->alice, trash, &uids, inbox, NULL, NULL, &e));
+	IN_TXN(b, b->alice, store_copy(t, b->alice, trash, &uids, inbox, NULL, NULL, &e));
 	assert_int_equal(account(b, "alice@example.org").bytes, 7500);
 }
 
@@ -270,7 +268,7 @@ static void test_a_letter_comes_once_for_each_crossing_upward(void **state)
 	assert_int_equal(count(b), 3);
 	try_add(b, b->alice, 20000, STORE_QUOTA_STRICT); /* 83 % */
 	assert_int_equal(count(b), 4);
-	bench_reopen(b); /* it is remembered */
+	bench_reopen(b);				  /* it is remembered */
 	try_add(b, b->alice, 130000, STORE_QUOTA_STRICT); /* 96 % */
 	assert_int_equal(count(b), 6);
 	assert_true(slice_find(field(b, newest(b), "Subject"), SL("95"), 0) < 60);

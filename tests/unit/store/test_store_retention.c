@@ -2,11 +2,11 @@
 #include "store_test.h"
 #include "store/store_int.h"
 
-#define TEXT  "From: a@example.org\r\nMessage-ID: <1@x>\r\nSubject: one\r\n\r\nHello\r\n"
+#define TEXT "From: a@example.org\r\nMessage-ID: <1@x>\r\nSubject: one\r\n\r\nHello\r\n"
 #define REPLY                                                                         \
 	"From: b@example.org\r\nMessage-ID: <2@x>\r\nIn-Reply-To: <1@x>\r\nSubject: " \
 	"Re: one\r\n\r\nYes\r\n"
-#define DAY   86400
+#define DAY 86400
 
 static void policy(struct bench *b, unsigned keep, unsigned trash)
 {
