@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "transfer/maildir.h"
+#include "transfer/mbox_sink.h"
 #include <errno.h>
 #include <fcntl.h>
 
@@ -153,22 +154,21 @@ static enum status account_end(struct maildir_sink *s, struct err *e)
 static enum status account(void *ctx, slice address, struct err *e)
 {
 	struct maildir_sink *s = ctx;
-	AUTO_MEM char *name = mem_new(address.n + 1);
-	memcpy(name, address.p, address.n);
+	AUTO_BUF name;
+	buf_init(&name, 4096);
 	enum status st = account_end(s, e);
 	if (st != ST_OK)
 		return st;
 	mem_free((void *)(uintptr_t)s->account.p);
 	s->account =
-		slice_make(memcpy(mem_new(address.n + 1), name, address.n), address.n);
+		slice_make(memcpy(mem_new(address.n + 1), address.p, address.n), address.n);
 	buf_reset(&s->subscriptions);
 	buf_reset(&s->roles);
 	if (!s->many)
 		return io_at_open(s->root, ".", O_RDONLY | O_DIRECTORY, 0, &s->home, e);
-	for (size_t i = 0; i < address.n; i++)
-		if (name[i] == '/') /* allowed in a local part */
-			name[i] = '%';
-	return make_dir(s->root, name, &s->home, e);
+	mbox_part_write(&name, address); /* a local part may hold / and % */
+	buf_addc(&name, '\0');
+	return make_dir(s->root, name.p, &s->home, e);
 }
 
 enum status maildir_sink_finish(struct maildir_sink *s, struct err *e)

@@ -8,7 +8,7 @@
 
 #define BATCH_BYTES (32u << 20) /* between two syncs */
 #define OUT_STEP    (1u << 20)
-#define NAME_LONG   240 /* room for .mbox.facteur */
+#define NAME_LONG   238 /* room for .mbox.facteur-tmp */
 #define LEDGER_MAX  256
 
 struct mbox_sink {
@@ -212,6 +212,16 @@ static enum status account(void *ctx, slice address, struct err *e)
 	return make_dir(s->root, cstr(&name), &s->home, e);
 }
 
+/* Without a dot: "a.mbox/b" would take the place of the file of "a". */
+static void dir_part_write(struct buf *out, slice part)
+{
+	while (slice_chr(part, '.', 0) < part.n) {
+		mbox_part_write(out, slice_cut(&part, '.'));
+		buf_adds(out, "%2E");
+	}
+	mbox_part_write(out, part);
+}
+
 /* Opens the directory of the mailbox's file and names it. */
 static enum status open_dir(struct mbox_sink *s, slice mailbox, struct err *e)
 {
@@ -220,7 +230,10 @@ static enum status open_dir(struct mbox_sink *s, slice mailbox, struct err *e)
 		bool last = slice_chr(mailbox, '/', 0) == mailbox.n;
 		int next;
 		buf_reset(&s->file);
-		mbox_part_write(&s->file, slice_cut(&mailbox, '/'));
+		if (last)
+			mbox_part_write(&s->file, mailbox);
+		else
+			dir_part_write(&s->file, slice_cut(&mailbox, '/'));
 		if (s->file.n > NAME_LONG) {
 			err_set(e, ERR_CANNOT, "its name is too long for a file");
 			return ST_INVALID;

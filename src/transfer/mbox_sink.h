@@ -4,7 +4,8 @@
  *	DIR/INBOX.mbox, DIR/Work/2026.mbox; of many accounts below DIR/ADDRESS/
  *
  * A part of a name that could not be a file's (a leading dot, '%', control characters) has
- * those octets as %XX. NAME.mbox.facteur is the ledger: up to where the file is durable and
+ * those octets as %XX, and a directory's has every dot so: DIR/a.mbox is a mailbox, never a
+ * directory. NAME.mbox.facteur is the ledger: up to where the file is durable and
  * which UID was last. A run begins by cutting the file there, and goes on behind it. When
  * a mailbox is done its file is read again and counted. One thread. */
 #include "transfer/export.h"
