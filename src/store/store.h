@@ -378,6 +378,7 @@ struct store_place {
 	struct store_flags flags;
 	int64_t internal_date;  /* seconds */
 	enum store_quota quota; /* ERR_OVERQUOTA, and nothing is written */
+	bool no_letter; /* about a limit that comes near: it would take a UID */
 };
 enum status store_add(struct store_txn *t, struct intake *in,
 		      const struct store_place *where, uint32_t *out_uid,

@@ -109,7 +109,7 @@ enum status add_message(struct store_txn *t, const struct message_source *src,
 				 where->quota, e);
 	if (st == ST_OK)
 		st = add_unasked(t, src, where, out_uid, e);
-	if (st == ST_OK)
+	if (st == ST_OK && !where->no_letter)
 		quota_warn(t, ta);
 	return st;
 }

@@ -151,6 +151,7 @@ static enum status add(struct importer *im, struct store_txn *t, const struct pe
 		.prefix = SL(""),
 		.flags = { p->flags, keyword_bits(im, t, p->keywords) },
 		.internal_date = p->date,
+		.no_letter = im->keeps_uids, /* the next delivery brings it */
 	};
 	enum status st = ST_OK;
 	if (im->keeps_uids && p->uid != 0)

@@ -292,6 +292,22 @@ static void test_a_jump_over_both_marks_brings_one_letter(void **state)
 	assert_true(slice_find(field(b, newest(b), "Subject"), SL("95"), 0) < 60);
 }
 
+static void test_who_gives_uids_gets_no_letter_in_between(void **state)
+{
+	struct bench *b = *state;
+	struct intake *in = message(b, text_of(b, 900000));
+	struct store_place place = { .account = b->alice,
+				     .internal_date = NOW_S,
+				     .no_letter = true };
+
+	OK(store_quota_set(b->s, SL("alice@example.org"), 1000000, 0, &e));
+	IN_TXN(b, b->alice, store_add(t, in, &place, NULL, &e));
+	intake_free(in);
+	assert_int_equal(count(b), 1);
+	try_add(b, b->alice, 1000, STORE_QUOTA_STRICT); /* it comes with the next one */
+	assert_int_equal(count(b), 3);
+}
+
 static void test_a_letter_is_a_well_formed_message_in_the_language_of_the_account(
 	void **state)
 {
@@ -428,6 +444,7 @@ int main(void)
 		cmocka_unit_test(test_many_at_once_never_pass_a_limit),
 		TEST(test_a_letter_comes_once_for_each_crossing_upward),
 		TEST(test_a_jump_over_both_marks_brings_one_letter),
+		TEST(test_who_gives_uids_gets_no_letter_in_between),
 		TEST(test_a_letter_is_a_well_formed_message_in_the_language_of_the_account),
 	};
 
