@@ -8,7 +8,8 @@
  * or, to be salvaged, goes on with what follows and counts what is lost.
  *
  * After a failed sync the kernel may have the last record in memory and not on the disk. So the last one is written and
- * synced again before anybody is told what is in it. */
+ * synced again before anybody is told what is in it. And a torn one is done away with before another has its sequence:
+ * the two could lie in different segments, and only one of them would be looked at. */
 #include "kv/kv_internal.h"
 #include "base/alloc.h"
 #include "base/cleanup.h"
@@ -333,19 +334,42 @@ static enum status write_again(struct kv *kv, uint64_t from, uint64_t end, struc
 }
 
 /* Segments the log never came to, which no row names: their first record is torn, or of an older use. */
-static void remove_torn(struct replay *r)
+static enum status remove_torn(struct replay *r, struct err *e)
 {
 	char path[4096];
-	struct err e;
+	bool any = false;
 
 	for (size_t i = 0; i < r->n_firsts; i++) {
 		uint64_t seq = r->firsts[i].seq;
 		if ((seq != 0 && seq <= r->at.seq) || r->firsts[i].no == r->at.segment)
 			continue;
 		kv_seg_path(&r->kv->segs, r->firsts[i].no, path);
-		if (io_unlink(path, &e) != ST_OK)
-			continue; /* it stays, and does no harm */
+		enum status st = io_unlink(path, e);
+		if (st != ST_OK && st != ST_NOT_FOUND)
+			return st;
+		any = true;
 	}
+	return any ? io_sync_dir(r->kv->segs.dir, e) : ST_OK;
+}
+
+/* The torn record where the next one would be written, if that fits there. */
+static enum status blot_torn(struct kv *kv, struct err *e)
+{
+	static const char zeros[KV_LOG_HEADER];
+	unsigned char raw[KV_LOG_HEADER];
+	const struct kv_place *at = &kv->log.at;
+	struct kv_log_head h;
+	uint64_t size;
+	enum status st = size_of(kv->log.seg, &size, e);
+
+	if (st != ST_OK || size < at->end || size - at->end < sizeof(raw))
+		return st;
+	st = io_pread(kv->log.seg->fd, raw, sizeof(raw), at->end, e);
+	if (st != ST_OK || !kv_log_head_read(raw, &kv->log.key, &h) ||
+	    h.segment != at->segment)
+		return st;
+	st = io_pwrite(kv->log.seg->fd, slice_make(zeros, sizeof(zeros)), at->end, e);
+	return st == ST_OK ? io_fdatasync(kv->log.seg->fd, e) : st;
 }
 
 static enum status place_of(struct kv *kv, slice row, struct kv_place *out, struct err *e)
@@ -376,36 +400,51 @@ static enum status flush_many(struct replay *r, struct err *e)
 	return r->kv->en->ops->flush(r->kv->en, e);
 }
 
+/* The log goes on behind the last batch that counts. */
+static enum status go_on(struct replay *r, bool salvage, struct err *e)
+{
+	struct kv *kv = r->kv;
+	struct kv_seg *seg = NULL;
+	uint64_t size = 0;
+
+	kv->log.at = r->at;
+	if (r->at.segment == 0)
+		return ST_OK;
+	leave_segment(r); /* it is opened once more, and must not be there twice */
+	enum status st = kv_seg_reopen(&kv->segs, r->at.segment, &seg, e);
+	if (st == ST_NOT_FOUND && salvage) { /* a new one, then */
+		kv->log.at.segment = 0;
+		kv->log.at.end = 0;
+		return ST_OK;
+	}
+	if (st != ST_OK)
+		return st;
+	if ((st = size_of(seg, &size, e)) != ST_OK) {
+		kv_seg_put(&kv->segs, seg);
+		return st;
+	}
+	kv_log_continue(kv, seg, size);
+	/* The last record is not padded. */
+	kv->log.shown_end = size < r->at.end ? size : r->at.end;
+	if (r->n)
+		st = write_again(kv, r->last_off, r->at.end, e);
+	return st == ST_OK ? blot_torn(kv, e) : st;
+}
+
 static enum status replay_all(struct replay *r, bool salvage, struct err *e)
 {
 	struct kv *kv = r->kv;
 	enum status st;
 
 	if ((st = look_around(r, e)) != ST_OK ||
-	    (st = enter_place(r, salvage, e)) != ST_OK)
+	    (st = enter_place(r, salvage, e)) != ST_OK ||
+	    (st = give_all(r, 0, salvage, e)) != ST_OK ||
+	    (st = go_on(r, salvage, e)) != ST_OK)
 		return st;
-	st = give_all(r, 0, salvage, e);
-	kv->log.at = r->at;
-	if (st == ST_OK && r->at.segment) {
-		struct kv_seg *seg = NULL;
-		uint64_t size = 0;
-		st = kv_seg_reopen(&kv->segs, r->at.segment, &seg, e);
-		if (st == ST_OK && (st = size_of(seg, &size, e)) == ST_OK)
-			kv_log_continue(kv, seg, size);
-		/* The last record is not padded. */
-		kv->log.shown_end = size < r->at.end ? size : r->at.end;
-		if (st == ST_NOT_FOUND && salvage) { /* a new one, then */
-			kv->log.at.segment = 0;
-			kv->log.at.end = 0;
-			st = ST_OK;
-		}
-	}
-	if (st == ST_OK && r->n)
-		st = write_again(kv, r->last_off, r->at.end, e);
+	if (!r->lost)
+		st = remove_torn(r, e);
 	if (st == ST_OK)
 		st = flush_many(r, e);
-	if (st == ST_OK && !r->lost)
-		remove_torn(r);
 	kv->replayed = r->n;
 	kv->lost = r->lost;
 	return st;

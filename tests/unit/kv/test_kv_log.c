@@ -208,6 +208,42 @@ static void a_tail_torn_in_pages_is_left_out(void **state)
 	tear_down(&k);
 }
 
+/* A torn record whose header and rows are on the disk, and not its body. The batch that has its sequence then begins in
+ * another segment, and so do the next: it is never taken for one of them. */
+static void a_torn_batch_does_not_hide_its_successor(void **state)
+{
+	(void)state;
+	for (int n = 1; n < 4; n++) {
+		struct killed k = { 0 };
+		set_up(&k, 0);
+		AUTO_BUF torn = { 0 };
+		buf_init(&torn, 1u << 20);
+		buf_add(&torn, buf_slice(&k.log));
+		torn.p[k.from[BATCHES - 1] + KV_LOG_HEADER + 100] ^= 1;
+		write_log(&k, buf_slice(&torn));
+		struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, k.copy);
+		assert_int_equal(count(kv, k.ids), BATCHES - 1);
+		remove_tree(k.dir);
+		for (int i = 0; i < n; i++) {
+			struct blob_id id;
+			kv_log_leave(kv);
+			struct kv_txn *t = begin(kv, 1);
+			put(t, i == 0 ? "first" : "next", "1");
+			kv_txn_blob(t, body(kv, BODY, 100 + (uint32_t)i, &id));
+			commit_ok(t);
+		}
+		copy_tree(k.copy, k.dir); /* killed here */
+		kv_close(kv);
+		kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, k.dir);
+		AUTO_ARENA a = { 0 };
+		assert_int_equal(count(kv, k.ids), BATCHES - 1);
+		assert_non_null(get(kv, NULL, &a, "first"));
+		assert_true((n > 1) == (get(kv, NULL, &a, "next") != NULL));
+		kv_close(kv);
+		tear_down(&k);
+	}
+}
+
 /* A log over several segments, torn in the first record of the last. */
 static void a_torn_first_record_of_a_segment_is_left_out(void **state)
 {
@@ -674,6 +710,7 @@ int main(void)
 			a_process_that_just_ends_loses_nothing), /* first: it forks */
 		cmocka_unit_test(a_tail_torn_at_any_octet_is_left_out),
 		cmocka_unit_test(a_tail_torn_in_pages_is_left_out),
+		cmocka_unit_test(a_torn_batch_does_not_hide_its_successor),
 		cmocka_unit_test(a_torn_first_record_of_a_segment_is_left_out),
 		cmocka_unit_test(damage_before_the_end_is_refused_and_can_be_salvaged),
 		cmocka_unit_test(damage_of_a_body_does_not_stop_the_log),
