@@ -452,7 +452,7 @@ static enum status expire_batch(struct store_txn *t, uint32_t account, uint32_t 
 				struct old_scan *l, struct err *e)
 {
 	struct txn_account *ta;
-	struct hot_mbox *m;
+	struct hot_mbox *m = NULL;
 	enum status st = txn_account(t, account, &ta, e);
 
 	if (st == ST_OK)
