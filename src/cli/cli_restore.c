@@ -9,6 +9,7 @@
 #include "store/store.h"
 #include <errno.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 struct whole {
@@ -24,6 +25,8 @@ struct whole {
 	bool noted; /* HIGHEST was written */
 	uid_t uid;
 	gid_t gid;
+	mode_t mode;
+	int dir; /* the open directory of data */
 	bool chown;
 	struct cli_progress shown;
 };
@@ -38,14 +41,60 @@ static bool take_other(void *ctx, const char *name)
 	return false;
 }
 
+static enum status owner_failed(const struct whole *w, struct err *e)
+{
+	return err_set(e, ERR_IO, "change the owner of %s: %s", w->data, strerror(errno));
+}
+
+/* As root: to whom the directory belongs, or else to whom the system belonged. Until all is
+ * in its place it is root's alone, or else its owner could put a link where root is about to
+ * write or to give away a file. Whose it was, `restoring` remembers. */
+static enum status take_over(struct whole *w, bool was_there, int dir, struct err *e)
+{
+	struct stat st;
+	struct io_stat left;
+	if (geteuid() != 0)
+		return ST_OK;
+	if (fstat(dir, &st) != 0)
+		return owner_failed(w, e);
+	const struct passwd *pw = was_there || w->m.user.n == 0
+					  ? NULL
+					  : getpwnam(arena_cstr(&w->a, w->m.user));
+	w->uid = pw != NULL ? pw->pw_uid : st.st_uid;
+	w->gid = pw != NULL ? pw->pw_gid : st.st_gid;
+	if (st.st_uid == 0 &&
+	    io_stat_path(arena_fmt(&w->a, "%s/" BACKUP_RESTORING, w->data).p, &left,
+			 NULL) == ST_OK) {
+		w->uid = left.uid;
+		w->gid = left.gid;
+	}
+	if (w->uid == 0)
+		return ST_OK;
+	w->mode = st.st_mode & 0777;
+	w->dir = dir;
+	w->chown = true;
+	return fchmod(dir, 0700) == 0 && fchown(dir, 0, 0) == 0 ? ST_OK
+								: owner_failed(w, e);
+}
+
+static enum status hand_over(const struct whole *w, struct err *e)
+{
+	if (!w->chown ||
+	    (fchown(w->dir, w->uid, w->gid) == 0 && fchmod(w->dir, w->mode) == 0))
+		return ST_OK;
+	return owner_failed(w, e);
+}
+
 static enum status check_target(struct whole *w, int *lock, struct err *e)
 {
 	AUTO_MEM char *other = NULL;
-	struct io_stat before, st;
+	struct io_stat before;
 	bool was_there = io_stat_path(w->data, &before, NULL) == ST_OK;
 	enum status rc = io_mkdir(w->data, 0700, e);
 	if (rc == ST_OK)
 		rc = cli_data_lock(w->data, lock, e); /* a running server has it */
+	if (rc == ST_OK)
+		rc = take_over(w, was_there, *lock, e);
 	if (rc == ST_OK)
 		rc = io_list_dir(w->data, take_other, &other, e);
 	if (rc == ST_OK && other != NULL)
@@ -53,18 +102,7 @@ static enum status check_target(struct whole *w, int *lock, struct err *e)
 			       "%s is not empty (%s is there): a restore overwrites "
 			       "nothing; name a new directory, or move the old one away",
 			       w->data, other);
-	if (rc == ST_OK)
-		rc = io_stat_path(w->data, &st, e);
-	if (rc != ST_OK || geteuid() != 0)
-		return rc;
-	/* As root: to whom the directory belongs, or else to whom the system belonged. */
-	const struct passwd *pw = was_there || w->m.user.n == 0
-					  ? NULL
-					  : getpwnam(arena_cstr(&w->a, w->m.user));
-	w->uid = pw != NULL ? pw->pw_uid : st.uid;
-	w->gid = pw != NULL ? pw->pw_gid : st.gid;
-	w->chown = w->uid != 0;
-	return ST_OK;
+	return rc;
 }
 
 static enum status check_space(const struct whole *w, struct err *e)
@@ -109,27 +147,29 @@ struct owner {
 	struct err *e;
 };
 
-static enum status give(const struct whole *w, const char *path, struct err *e);
+static bool give_entry(void *ctx, const char *name);
+
+/* All that is in it; the directory itself comes last, with hand_over(). */
+static enum status give_below(const struct whole *w, const char *dir, struct err *e)
+{
+	struct owner o = { w, dir, ST_OK, e };
+	enum status st = io_list_dir(dir, give_entry, &o, e);
+	return st == ST_OK ? o.st : st;
+}
 
 static bool give_entry(void *ctx, const char *name)
 {
 	struct owner *o = ctx;
 	AUTO_ARENA a = { 0 };
-	o->st = give(o->w, arena_fmt(&a, "%s/%s", o->dir, name).p, o->e);
-	return o->st == ST_OK;
-}
-
-static enum status give(const struct whole *w, const char *path, struct err *e)
-{
 	struct io_stat s;
-	struct owner o = { w, path, ST_OK, e };
-	enum status st = io_stat_path(path, &s, e);
-	if (st == ST_OK && lchown(path, w->uid, w->gid) != 0)
-		st = err_set(e, ERR_IO, "change the owner of %s: %s", path,
-			     strerror(errno));
-	if (st == ST_OK && s.kind == IO_KIND_DIR)
-		st = io_list_dir(path, give_entry, &o, e);
-	return st == ST_OK ? o.st : st;
+	const char *path = arena_fmt(&a, "%s/%s", o->dir, name).p;
+	o->st = io_stat_path(path, &s, o->e);
+	if (o->st == ST_OK && s.kind == IO_KIND_DIR)
+		o->st = give_below(o->w, path, o->e);
+	if (o->st == ST_OK && lchown(path, o->w->uid, o->w->gid) != 0)
+		o->st = err_set(o->e, ERR_IO, "change the owner of %s: %s", path,
+				strerror(errno));
+	return o->st == ST_OK;
 }
 
 /* --- doing it ------------------------------------------------------------------------- */
@@ -145,6 +185,8 @@ static enum status copy_back(struct whole *w, const char *restoring, struct err 
 		st = io_remove_tree(restoring, e);
 	if (st == ST_OK)
 		st = io_mkdir(restoring, 0700, e);
+	if (st == ST_OK && w->chown && lchown(restoring, w->uid, w->gid) != 0)
+		st = owner_failed(w, e);
 	if (st == ST_OK)
 		st = backup_restore_store(w->backup, &w->m,
 					  arena_fmt(&w->a, "%s/store", restoring).p,
@@ -163,7 +205,7 @@ static enum status put_in_place(struct whole *w, const char *restoring, struct e
 		st = backup_secrets_restore(buf_slice(&w->list), w->data, &w->a,
 					    &w->outside, &w->n_outside, e);
 	if (st == ST_OK && w->chown)
-		st = give(w, w->data, e);
+		st = give_below(w, w->data, e);
 	if (st == ST_OK)
 		st = io_rename(arena_fmt(&w->a, "%s/store", restoring).p,
 			       arena_fmt(&w->a, "%s/store", w->data).p, e);
@@ -209,6 +251,10 @@ static enum status run(struct whole *w, const struct backup_entry *x, slice pass
 		st = copy_back(w, restoring, e);
 	if (st == ST_OK)
 		st = put_in_place(w, restoring, e);
+	struct err ignored;
+	enum status given = hand_over(w, st == ST_OK ? e : &ignored);
+	if (st == ST_OK)
+		st = given;
 	if (st == ST_OK)
 		print_result(w, x->name);
 	return st;

@@ -276,6 +276,23 @@ def test_pruned():
         assert s.stop() == 0
 
 
+def restore_killed(s, b, owner):
+    """Stopped where it has begun to write, looked at, and killed."""
+    os.mkdir(s.data, 0o750)
+    os.chown(s.data, owner.pw_uid, owner.pw_gid)
+    p = subprocess.Popen([s.program, "--data", s.data, "restore", b, "--to", s.data, "--no-secrets"],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while p.poll() is None and not os.path.exists(os.path.join(s.data, "restoring", "store")):
+        pass
+    p.send_signal(signal.SIGSTOP)
+    assert p.poll() is None, "the restore was over before it could be looked at"
+    st = os.stat(s.data)
+    p.kill()
+    p.wait()
+    assert (st.st_uid, st.st_mode & 0o777) == (0, 0o700), st
+    assert os.stat(os.path.join(s.data, "restoring")).st_uid == owner.pw_uid
+
+
 # Skipped as a whole without root: they stand last.
 def test_owner():
     """root backs up and restores for another user: everything belongs to that user, and the server can run as that user"""
@@ -308,7 +325,14 @@ def test_owner():
             assert ANN.encode() in p.stdout
             s.good("restore", b, "--account", ANN)  # read as root, written as the owner
             assert {os.stat(f).st_uid for f in glob.glob(s.data + "/**", recursive=True)} == {nobody.pw_uid}
+            s.bad(CANTCREAT, "restore", b, "--to", s.data, "--no-secrets", says="not empty")
+            assert os.stat(s.data).st_uid == nobody.pw_uid  # given back
             shutil.rmtree(s.data)
+        # While root writes, the directory is root's alone: its owner can put no link in the way. A restore that was
+        # killed then leaves it so, and the next one knows whose it was.
+        restore_killed(s, b, nobody)
+        s.good("restore", b, "--to", s.data, stdin=PASSPHRASE + "\n")
+        assert {os.stat(f).st_uid for f in glob.glob(s.data + "/**", recursive=True)} == {nobody.pw_uid}
 
 
 def test_full_target():
