@@ -113,7 +113,11 @@ bool admin_option_next(slice *rest, struct admin_option *out)
 	if (rest->n == 0)
 		return false;
 	slice word = slice_cut(rest, ' ');
-	*out = (struct admin_option){ .is_internal = slice_starts(word, SL("@")),
+	bool is_needed = slice_starts(word, SL("!"));
+	if (is_needed)
+		word = slice_from(word, 1);
+	*out = (struct admin_option){ .is_needed = is_needed,
+				      .is_internal = slice_starts(word, SL("@")),
 				      .is_local = slice_starts(word, SL(":")) };
 	if (out->is_internal || out->is_local)
 		word = slice_from(word, 1);

@@ -37,7 +37,8 @@ struct admin_ctx {
  * options: blank-separated, each may be given once. "repair" is a switch (true in the
  * request), "as=ADDRESS" takes a value (a string; the word behind = is for the help).
  * "@lines" belongs to the request alone: the command makes it and nobody types it. ":to=DIR"
- * belongs to the command alone: it is typed and never sent. */
+ * belongs to the command alone: it is typed and never sent. "!" in front of it all: the help
+ * shows that it must be given. */
 struct admin_verb {
 	const char *noun, *verb; /* verb "" for `who` and `kick` */
 	const char *args;
@@ -64,7 +65,7 @@ size_t admin_args_max(const struct admin_verb *v);
 /* Takes the next option off *rest, v->options at first; false at the end. */
 struct admin_option {
 	slice name, value;   /* value: the help's word for it */
-	bool takes_value, is_internal /* @ */, is_local /* : */;
+	bool takes_value, is_internal /* @ */, is_local /* : */, is_needed /* ! */;
 };
 bool admin_option_next(slice *rest, struct admin_option *out);
 /* The verb of a request whose form is right; NULL with *e filled. */

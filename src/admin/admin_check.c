@@ -189,5 +189,5 @@ const struct admin_verb admin_check_verb = {
 	.n_args = 0,
 	.options = "repair quick",
 	.serve = serve_check,
-	.help = "read the whole store, or one account, and compare it with itself; --repair",
+	.help = "read the whole store, or one account, and compare it with itself",
 };

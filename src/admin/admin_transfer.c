@@ -31,7 +31,7 @@ const struct admin_verb admin_export = {
 	.verb = "",
 	.args = "ADDRESS|DOMAIN|all",
 	.n_args = 1,
-	.options = ":to=DIR :format=maildir|mbox mailbox=NAME",
+	.options = "!:to=DIR :format=maildir|mbox mailbox=NAME",
 	.serve = serve_export,
 	.help = "write mail to a Maildir or mboxes; run again to go on, or to add what is new",
 };
@@ -40,7 +40,7 @@ const struct admin_verb admin_import = {
 	.verb = "",
 	.args = "ADDRESS",
 	.n_args = 1,
-	.options = ":from=PATH :format=maildir|mbox :mailbox=NAME :keep-uids :dry-run",
+	.options = "!:from=PATH :format=maildir|mbox :mailbox=NAME :keep-uids :dry-run",
 	.serve = serve_import,
 	.help = "read a Maildir, an mbox or a directory of them into an account; may be run again",
 };

@@ -2,10 +2,9 @@
 #include "admin/admin.h"
 #include "base/limits.h"
 #include "cli/cli.h"
+#include "cli/cli_help.h"
 #include "cli/cli_transfer.h"
 #include <sysexits.h>
-
-#define HELP_COLUMN 44
 
 /* `user import FILE`: the file is read here, the verb takes its lines. */
 static int user_import(const struct cli_call *call)
@@ -13,19 +12,19 @@ static int user_import(const struct cli_call *call)
 	return cli_import(call->cli, call->args[0]);
 }
 
-/* Verbs with a client side of their own. args, when set, stand for the verb's. */
+/* Verbs with a client side of their own. reads_file: FILE stands for the verb's arguments. */
 static const struct client {
 	const char *noun, *verb;
 	int (*run)(const struct cli_call *call);
-	const char *args;
+	bool reads_file;
 } clients[] = {
-	{ "user", "import", user_import, "FILE" },
-	{ "export", "", cli_export, NULL },
-	{ "import", "", cli_import_mail, NULL },
-	{ "backup", "", cli_backup, NULL },
-	{ "backup", "list", cli_backup_list, NULL },
-	{ "backup", "verify", cli_backup_verify, NULL },
-	{ "restore", "", cli_restore, NULL },
+	{ "user", "import", user_import, true },
+	{ "export", "", cli_export, false },
+	{ "import", "", cli_import_mail, false },
+	{ "backup", "", cli_backup, false },
+	{ "backup", "list", cli_backup_list, false },
+	{ "backup", "verify", cli_backup_verify, false },
+	{ "restore", "", cli_restore, false },
 };
 
 static const struct client *client_of(const struct admin_verb *v)
@@ -35,73 +34,6 @@ static const struct client *client_of(const struct admin_verb *v)
 		    strcmp(clients[i].verb, v->verb) == 0)
 			return &clients[i];
 	return NULL;
-}
-
-static const char *usage_of(const struct admin_verb *v)
-{
-	const struct client *cl = client_of(v);
-	return cl != NULL && cl->args != NULL ? cl->args : v->args;
-}
-
-static int put_option(FILE *f, const struct admin_option *o)
-{
-	int n = fprintf(f, " [--%.*s", FMT(o->name));
-	if (o->takes_value)
-		n += fprintf(f, " %.*s", FMT(o->value.n > 0 ? o->value : SL("VALUE")));
-	return n + fprintf(f, "]");
-}
-
-/* "user add ADDRESS [--password WORD]"; how long it is. */
-static int usage_line(FILE *f, const struct admin_verb *v)
-{
-	slice rest = slice_str(v->options);
-	struct admin_option o;
-	int n = fprintf(f, "%s%s%s%s%s", v->noun, v->verb[0] ? " " : "", v->verb,
-			usage_of(v)[0] ? " " : "", usage_of(v));
-	while (admin_option_next(&rest, &o))
-		if (!o.is_internal)
-			n += put_option(f, &o);
-	return n;
-}
-
-static void help_line(FILE *f, const struct admin_verb *v)
-{
-	fputs("  ", f);
-	int n = usage_line(f, v) + 2;
-	if (n + 1 > HELP_COLUMN) {
-		fputc('\n', f);
-		n = 0;
-	}
-	fprintf(f, "%*s%s\n", HELP_COLUMN - n, "", v->help);
-}
-
-/* All commands, or those of one noun; how many. */
-static size_t help_lines(FILE *f, const char *noun)
-{
-	size_t n = 0;
-	for (size_t i = 0; admin_verbs[i] != NULL; i++) {
-		if (noun == NULL || strcmp(noun, admin_verbs[i]->noun) == 0) {
-			help_line(f, admin_verbs[i]);
-			n++;
-		}
-	}
-	return n;
-}
-
-static void usage(FILE *f)
-{
-	fputs("usage: facteur [--data DIR] [--json] [--quiet] COMMAND\n\n"
-	      "  serve [--config FILE]                     run the mail system (serve --help)\n",
-	      f);
-	help_lines(f, NULL);
-	fputs("  version                                   what this program is\n\n"
-	      "--data DIR is where the system keeps everything (or $FACTEUR_DATA, or " FACTEUR_DEFAULT_DATA
-	      ").\n"
-	      "--json prints results as JSON, --quiet leaves out how far a long command is.\n"
-	      "user add and passwd ask for the password, or read it as one line from a pipe;\n"
-	      "--generate makes one and prints it, --password WORD takes it from the command\n"
-	      "line (where other users of the machine can see it).\n",
-	      f);
 }
 
 #define WORDS_MAX 24
@@ -237,16 +169,6 @@ static int ask_and_print(const struct cli_call *call)
 	return rc;
 }
 
-static int usage_of_verb(FILE *f, const struct admin_verb *v, int rc)
-{
-	fputs("usage: facteur ", f);
-	usage_line(f, v);
-	fputc('\n', f);
-	if (rc == EX_OK)
-		fprintf(f, "%s\n", v->help);
-	return rc;
-}
-
 static int run_verb(const struct parsed *p, const struct admin_verb *v, size_t n_name)
 {
 	const struct client *cl = client_of(v);
@@ -256,12 +178,16 @@ static int run_verb(const struct parsed *p, const struct admin_verb *v, size_t n
 	call.verb = v;
 	call.args = p->words + n_name;
 	call.n_args = p->n_words - n_name;
-	if (p->help)
-		return usage_of_verb(stdout, v, EX_OK);
-	if (cl != NULL && cl->args != NULL)
+	if (p->help) {
+		cli_help_verb(stdout, v);
+		return EX_OK;
+	}
+	if (cl != NULL && cl->reads_file)
 		min = max = 1;
-	if (call.n_args < min || call.n_args > max)
-		return usage_of_verb(stderr, v, EX_USAGE);
+	if (call.n_args < min || call.n_args > max) {
+		cli_help_usage(stderr, v);
+		return EX_USAGE;
+	}
 	if (cli_option(&call, "generate") != NULL &&
 	    cli_option(&call, "password") != NULL) {
 		fputs("facteur: --generate and --password exclude each other\n", stderr);
@@ -272,15 +198,6 @@ static int run_verb(const struct parsed *p, const struct admin_verb *v, size_t n
 	return v->serve != NULL ? cli_stream_run(&call) : ask_and_print(&call);
 }
 
-static int unknown(const char *noun, const char *verb)
-{
-	fprintf(stderr, "facteur: unknown command: %s%s%s\n", noun, verb[0] ? " " : "",
-		verb);
-	if (help_lines(stderr, noun) == 0)
-		fputs("facteur --help lists the commands\n", stderr);
-	return EX_USAGE;
-}
-
 static int run(const struct parsed *p)
 {
 	const char *noun = p->n_words > 0 ? p->words[0] : "",
@@ -289,8 +206,10 @@ static int run(const struct parsed *p)
 	const struct admin_verb *v = verb_of(p, &n_name);
 	if (v != NULL)
 		return run_verb(p, v, n_name);
+	if (p->help && p->n_words == 1 && cli_help_noun(stdout, noun) > 0)
+		return EX_OK;
 	if (p->help || strcmp(noun, "help") == 0) {
-		usage(stdout);
+		cli_help_all(stdout);
 		return EX_OK;
 	}
 	if (p->version || strcmp(noun, "version") == 0) {
@@ -298,10 +217,11 @@ static int run(const struct parsed *p)
 		return EX_OK;
 	}
 	if (p->n_words == 0) {
-		usage(stderr);
+		cli_help_all(stderr);
 		return EX_USAGE;
 	}
-	return unknown(noun, verb);
+	cli_help_unknown(stderr, noun, verb);
+	return EX_USAGE;
 }
 
 int cli_main(int argc, char **argv)

@@ -118,7 +118,12 @@ def test_help_and_usage():
                       ["serve", "--base"], ["serve", "word"]):
             rc, out, err = s.run(*words)
             assert rc == USAGE and out == "" and err != "", (words, rc, out, err)
-        assert "user add ADDRESS" in s.run("user", "fly")[2]
+        assert "user add ADDRESS" in s.run("user", "fly")[2] and "user add ADDRESS" in s.run("user")[2]
+        assert "did you mean check?" in s.run("chek")[2]
+        rc, out, err = s.run("quota", "--help")
+        assert rc == OK and "quota set" in out and "user add" not in out and err == "", (rc, out, err)
+        rc, out, err = s.run("export", "--help")
+        assert rc == OK and " --to DIR [--format maildir|mbox]" in out and "\n  --to DIR  " in out and err == "", (rc, out, err)
         assert not os.path.exists(s.data), "a wrong command made a directory"
         for data in ("--data", "--data="):
             p = subprocess.run([s.program, data], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
