@@ -111,7 +111,8 @@ void backup_name(int64_t time, char out[BACKUP_NAME_ROOM]);
 /* Ascending by name; strangers are left out. */
 enum status backup_list(const char *dir, struct arena *a, struct backup_entry **out, size_t *out_n,
 			struct err *e) MUST_USE;
-/* The last finished one, or the last one at or before `at` ("2026-11-22", "2026-11-22T23:30:00Z", or its name). */
+/* The last finished one, or the last one at or before `at` ("2026-11-22", "2026-11-22T23:30:00Z", or its name;
+ * ERR_SYNTAX when it is none of these). */
 enum status backup_find(const char *dir, slice at, struct arena *a, struct backup_entry *out, struct err *e) MUST_USE;
 /* Removes unfinished ones but except, and of the finished all but the last keep (0: keep all). */
 enum status backup_prune(const char *dir, const char *except, size_t keep, size_t *out_removed,

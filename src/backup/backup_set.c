@@ -11,6 +11,16 @@
 #define NAME_N	20 /* 2026-11-22T23-30-00Z */
 #define HIGHEST "HIGHEST"
 
+static const char shape[] = "dddd-dd-ddTdd-dd-ddZ";
+
+static bool has_shape(slice s)
+{
+	for (size_t i = 0; i < s.n && i < NAME_N; i++)
+		if (shape[i] == 'd' ? !is_digit(s.p[i]) : s.p[i] != shape[i])
+			return false;
+	return true;
+}
+
 void backup_name(int64_t time, char out[BACKUP_NAME_ROOM])
 {
 	struct civil c = civil_from_unix(time, 0);
@@ -22,15 +32,12 @@ void backup_name(int64_t time, char out[BACKUP_NAME_ROOM])
 /* A name of ours, and the time in it. */
 static bool read_name(slice s, struct backup_entry *out)
 {
-	static const char shape[] = "dddd-dd-ddTdd-dd-ddZ";
 	int v[6] = { 0 }, at = 0;
 	struct civil c;
 
-	if (s.n < NAME_N || s.n >= BACKUP_NAME_ROOM)
+	if (s.n < NAME_N || s.n >= BACKUP_NAME_ROOM || !has_shape(s))
 		return false;
 	for (size_t i = 0; i < NAME_N; i++) {
-		if (shape[i] == 'd' ? !is_digit(s.p[i]) : s.p[i] != shape[i])
-			return false;
 		if (shape[i] == 'd')
 			v[at] = v[at] * 10 + (s.p[i] - '0');
 		else if (at < 5)
@@ -103,19 +110,37 @@ enum status backup_list(const char *dir, struct arena *a, struct backup_entry **
 	return st;
 }
 
+/* A whole time or what it begins with, cut where a number ends. Anything else would be
+ * compared with names all the same, and find the wrong backup. */
+static bool is_time(slice s)
+{
+	static const size_t ends[] = { 4, 7, 10, 13, 16, 19, NAME_N };
+
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++)
+		if (s.n == ends[i])
+			return has_shape(s);
+	return false;
+}
+
 enum status backup_find(const char *dir, slice at, struct arena *a,
 			struct backup_entry *out, struct err *e)
 {
 	struct backup_entry *list, *best = NULL;
 	size_t n;
 	char *want = arena_cstr(a, at);
-	enum status st = backup_list(dir, a, &list, &n, e);
+	enum status st;
 
-	if (st != ST_OK)
-		return st;
 	for (size_t i = 0; i < at.n; i++)
 		if (want[i] == ':')
 			want[i] = '-';
+	if (at.n > 0 && !is_time(slice_make(want, at.n)))
+		return err_set(e, ERR_SYNTAX,
+			       "--at %.*s: expected a time like 2026-11-22 or "
+			       "2026-11-22T23:30:00Z (UTC)",
+			       FMT(at));
+	st = backup_list(dir, a, &list, &n, e);
+	if (st != ST_OK)
+		return st;
 	for (size_t i = 0; i < n; i++)
 		if (list[i].finished && strncmp(list[i].name, want, at.n) <= 0)
 			best = &list[i];

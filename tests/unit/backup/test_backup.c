@@ -468,6 +468,13 @@ static void old_ones_go_when_a_new_one_is_finished(void **state)
 	OK(backup_find(in("b"), SL("2001-09-09"), &mem, &found, &e));
 	assert_string_equal(found.name, list[1].name);
 	FAILS(backup_find(in("b"), SL("2001-09-08"), &mem, &found, &e), ERR_CANNOT);
+	OK(backup_find(in("b"), SL("2001-09"), &mem, &found, &e));
+	/* what is no time must not find a backup */
+	static const char *const no_time[] = { "yesterday", "22.11.2026", "9.9.2001",
+					       "2001-9-9",  "2001-09-0",  "2001-09-09Z" };
+	for (size_t i = 0; i < sizeof(no_time) / sizeof(no_time[0]); i++)
+		FAILS(backup_find(in("b"), slice_str(no_time[i]), &mem, &found, &e),
+		      ERR_SYNTAX);
 }
 
 /* The call number `at` fails. */
