@@ -12,7 +12,7 @@ struct export_run {
 	const struct cli *cli;
 	struct cli_progress progress;
 	uint64_t all, done, bytes;
-	uint64_t failed, incomplete;
+	uint64_t written, failed, incomplete;
 	json_t *boxes, *refused; /* --json */
 };
 
@@ -59,6 +59,7 @@ static void on_report(void *ctx, const struct export_report *x)
 	struct export_run *r = ctx;
 	r->incomplete += !x->is_complete;
 	r->done += x->had - x->gone;
+	r->written += x->written;
 	if (r->cli->json) {
 		json_array_append_new(
 			r->boxes,
@@ -128,7 +129,7 @@ static int summary(struct export_run *r, const char *dir)
 	bool ok = r->failed == 0 && r->incomplete == 0;
 	if (r->cli->json) {
 		json_t *out = json_pack("{s:b, s:I, s:I, s:O, s:O}", "ok", ok, "written",
-					(json_int_t)r->done, "bytes",
+					(json_int_t)r->written, "bytes",
 					(json_int_t)r->bytes, "mailboxes", r->boxes,
 					"refused", r->refused);
 		cli_print(r->cli, out, NULL);
@@ -160,7 +161,7 @@ static int run(const struct cli_call *call, const char *dir, bool is_mbox)
 		enum status st = receive(s, &r, root, many, is_mbox, &e);
 		cli_progress_clear(&r.progress);
 		rc = st == ST_OK ? summary(&r, dir) : cli_fail(call->cli, &e);
-		if (st != ST_OK)
+		if (st != ST_OK && r.bytes > 0)
 			fputs("facteur: stopped; what is written is whole, and the same command goes on from there\n",
 			      stderr);
 	}

@@ -193,7 +193,7 @@ static int run(const struct cli_call *call, struct place *from)
 		enum status st = read_all(s, call, &r, from, &e);
 		cli_progress_clear(&r.progress);
 		rc = st == ST_OK ? summary(&r) : cli_fail(call->cli, &e);
-		if (st != ST_OK && !r.dry)
+		if (st != ST_OK && !r.dry && r.done > 0)
 			fputs("facteur: stopped; run the same command again: what is in the account is not imported twice\n",
 			      stderr);
 	}

@@ -29,7 +29,21 @@ struct reader {
 	struct buf header, kept, words;
 	bool in_body, is_ours, any;
 	char *piece;
+	/* The first message begins the mailbox: a file that is no mbox makes none. */
+	const struct import_box *box; /* not begun yet */
+	bool is_refused;
 };
+
+/* ST_INVALID, and told: the account will not have it. */
+static enum status begin_box(struct reader *r, struct err *e)
+{
+	if (r->box == NULL)
+		return ST_OK;
+	enum status st = source_box_begin(r->s, r->box, e);
+	r->box = NULL;
+	r->is_refused = st == ST_INVALID;
+	return st;
+}
 
 /* --- one message -------------------------------------------------------------------- */
 
@@ -45,7 +59,9 @@ static enum status begin(struct reader *r, struct err *e)
 	int n = snprintf(name, sizeof(name), "message %llu at octet %llu",
 			 (unsigned long long)r->number, (unsigned long long)r->offset);
 	r->in_body = true;
-	enum status st = source_begin(r->s, &m, slice_make(name, (size_t)n), e);
+	enum status st = begin_box(r, e);
+	if (st == ST_OK)
+		st = source_begin(r->s, &m, slice_make(name, (size_t)n), e);
 	return st == ST_OK ? source_data(r->s, buf_slice(&r->kept), e) : st;
 }
 
@@ -164,23 +180,27 @@ static enum status send_one(struct reader *r, int root, const char *path, slice 
 	struct err why = { 0 };
 	struct import_box b = { .name = box, .role = SL("") };
 	enum status st = io_at_open(root, path, O_RDONLY | O_NONBLOCK, 0, &fd, &why);
+	r->s->report = (struct source_report){ .box = box };
 	if (st != ST_OK) {
-		r->s->report = (struct source_report){ .box = box };
 		source_bad(r->s, slice_str(path), why.text);
 		return ST_OK;
 	}
-	st = source_box_begin(r->s, &b, e);
-	if (st == ST_INVALID)
+	r->box = &b;
+	r->is_refused = false;
+	st = read_file(r, fd, &why);
+	if (r->box != NULL && st == ST_OK && r->s->report.unreadable == 0)
+		st = begin_box(r, &why); /* an empty file is an empty mailbox */
+	if (r->is_refused)
 		return ST_OK;
-	if (st == ST_OK)
-		st = read_file(r, fd, &why);
 	if (st != ST_OK && st != ST_INVALID) {
 		*e = why;
 		return st;
 	}
-	if (st == ST_INVALID)
+	if (st == ST_INVALID) {
+		r->s->report.box = r->box != NULL ? SL("") : box;
 		source_bad(r->s, slice_str(path), why.text);
-	return source_box_end(r->s, e);
+	}
+	return r->box != NULL ? ST_OK : source_box_end(r->s, e);
 }
 
 /* --- directories -------------------------------------------------------------------- */
@@ -304,7 +324,12 @@ static enum status send_directory(struct reader *r, int root, struct err *e)
 		sent++;
 	}
 	if (st == ST_OK && sent == 0)
-		return err_set(e, ERR_NO_MAILBOX, "no mbox is in the directory");
+		return r->s->only.n > 0
+			       ? err_set(e, ERR_NO_MAILBOX,
+					 "no mbox for the mailbox %.*s is in the directory",
+					 FMT(r->s->only))
+			       : err_set(e, ERR_CANNOT,
+					 "neither a Maildir nor an mbox is in the directory");
 	return st;
 }
 

@@ -132,7 +132,7 @@ def there_and_back(s):
         assert maildir(os.path.join(src, f)) == maildir(os.path.join(out, f)), f
         assert uidlist(os.path.join(src, f)) == uidlist(os.path.join(out, f)), f
     again = s.good("export", ANN, "--to", out)
-    assert again["ok"] and all(b["written"] == 0 for b in again["mailboxes"]), again
+    assert again["ok"] and again["written"] == 0 and all(b["written"] == 0 for b in again["mailboxes"]), again
     again = s.good("import", ANN, "--from", src)
     assert again["ok"] and again["imported"] == 0 and again["present"] == 750, again
     assert s.good("import", BOB, "--from", out)["imported"] == 750
@@ -201,6 +201,7 @@ def test_mboxes_of_others():
         rc, out, _ = s.run("--json", "import", ANN, "--from", top)
         r = json.loads(out)
         assert rc == DATAERR and r["imported"] == 6 and [x["name"] for x in r["refused"]] == ["nothing"], (rc, r)
+        assert "nothing" not in s.boxes(ANN), "what is no mbox must not make a mailbox"
         s.start()
         c = imaplib.IMAP4("localhost", s.base + 143)
         ok(c.starttls(ssl_context=untrusting()))
