@@ -85,6 +85,9 @@ static enum status copy_chunk(struct kv_pass *p, const struct kv_extent *x, size
 	slice body;
 	enum status st = kv_record_read(p->kv, x, chunk, in, &rec, &body, e);
 
+	/* What the disk does not give is damage as well: else all other segments would wait for it. */
+	if (st == ST_IO)
+		e->code = ERR_CORRUPT;
 	if (st != ST_OK ||
 	    (st = kv_record_unpack(p->kv, x, &rec, body, raw, x->raw, e)) != ST_OK)
 		return st;

@@ -478,6 +478,40 @@ static void damage_is_neither_moved_nor_in_the_way(void **state)
 	remove_tree(dir);
 }
 
+/* Of a file that has lost its end. */
+static void what_cannot_be_read_is_not_in_the_way(void **state)
+{
+	(void)state;
+	char dir[64];
+	unsigned char key[33];
+	temp_dir(dir);
+	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, dir);
+	AUTO_ARENA a = { 0 };
+	struct blob_id id[4];
+	struct kv_blob_row row;
+	const struct kv_extent *x;
+	slice v;
+	struct err e;
+	static const unsigned no[] = { 13, 21, 5,
+				       2 }; /* the last one is small: in the log */
+	for (unsigned i = 0; i < 4; i++)
+		deliver(kv, no[i], 1, i, &id[i]);
+	assert_int_equal(kv->en->ops->get(kv->en, kv_blob_key(key, &id[2]), &a, &v, &e),
+			 ST_OK);
+	assert_int_equal(kv_extents_read(v, &id[2], &a, &row, &x), ST_OK);
+	slice path = arena_fmt(&a, "%s/bodies/%08x.seg", dir, x->seg);
+	assert_int_equal(truncate(path.p, (off_t)(x[row.n - 1].off + 40)), 0);
+	expunge(kv, &id[0], 1, 0);
+	expunge(kv, &id[1], 1, 1);
+	collect(kv);
+	body_check(kv, &id[3], 2);
+	assert_int_equal(kv_blob_verify(kv, &id[2], &e), ST_IO);
+	deliver(kv, 5, 1, 9, &id[2]); /* it was marked */
+	body_check(kv, &id[2], 5);
+	kv_close(kv);
+	remove_tree(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +527,7 @@ int main(void)
 		cmocka_unit_test(a_file_given_a_number_and_not_used_goes),
 		cmocka_unit_test(a_damaged_body_is_healed_by_a_new_delivery),
 		cmocka_unit_test(damage_is_neither_moved_nor_in_the_way),
+		cmocka_unit_test(what_cannot_be_read_is_not_in_the_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
