@@ -469,14 +469,6 @@ static enum status engine_ready(struct kv *kv, struct err *e)
 	return st;
 }
 
-static bool is_closing(struct kv *kv)
-{
-	pthread_mutex_lock(&kv->mu);
-	bool closing = kv->closing;
-	pthread_mutex_unlock(&kv->mu);
-	return closing;
-}
-
 /* The log has the batch, so the answer is yes; the engine must have it before anybody is told. While the disk is too
  * full for it, everybody waits. */
 static enum status apply(struct kv *kv, struct err *e)
@@ -488,7 +480,7 @@ static enum status apply(struct kv *kv, struct err *e)
 		if (st == ST_OK)
 			break;
 		if (e->code != ERR_DISK_FULL || kv->mode != KV_COMMIT_THREAD ||
-		    is_closing(kv)) {
+		    kv->ending) {
 			e->code = ERR_STOPPED;
 			break;
 		}

@@ -340,6 +340,7 @@ struct kv {
 	struct kv_txn *free_txns;
 	size_t n_free_txns;
 	_Atomic bool stopped;
+	_Atomic bool ending; /* kv_close has begun: nothing is waited for that may never come */
 	_Atomic uint64_t epochs[KV_EPOCHS];
 
 	struct kv_segs segs;

@@ -210,6 +210,7 @@ void kv_close(struct kv *kv)
 {
 	if (!kv)
 		return;
+	kv->ending = true; /* the keeper may wait for a commit, and that for disk space */
 	kv_keeper_stop(kv);
 	if (kv->mode == KV_COMMIT_THREAD) {
 		pthread_mutex_lock(&kv->mu);

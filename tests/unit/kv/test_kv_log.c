@@ -576,6 +576,52 @@ static void an_engine_that_refuses_after_the_log_is_opened_again(void **state)
 	remove_tree(dir);
 }
 
+static enum status no_reopen(struct kv_engine *en, slice key,
+			     enum status (*replay)(void *ctx, slice row, struct err *e),
+			     void *ctx, struct err *e)
+{
+	(void)en;
+	(void)key;
+	(void)replay;
+	(void)ctx;
+	return err_set(e, ERR_DISK_FULL, "the disk is full");
+}
+
+/* The batch that the keeper waits for is in the log, and the engine has no disk for it. */
+static void a_close_waits_for_no_disk_space(void **state)
+{
+	(void)state;
+	char dir[64];
+	struct blob_id ids[BATCHES];
+	struct blob_id none = { { 1 } };
+	quick_dir(dir);
+	struct kv *kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir);
+	deliver(kv, 0, &ids[0]);
+	struct kv_txn *t = begin(kv, 1);
+	kv_blob_unref(t, &none);
+	commit_ok(t);
+	ops = *kv->en->ops;
+	real_write = ops.batch_write;
+	ops.batch_write = failing_write;
+	ops.reopen = no_reopen;
+	fail_writes = 1;
+	kv->en->ops = &ops;
+	kv_keeper_wake(kv);
+	struct kv_stat s, s2;
+	kv_stat(kv, &s);
+	do { /* until the log has it */
+		usleep(1000);
+		kv_stat(kv, &s2);
+	} while (s2.bytes_log == s.bytes_log);
+	alarm(60);
+	kv_close(kv);
+	alarm(0);
+	kv = open_kv(KV_ROCKSDB, KV_COMMIT_THREAD, dir);
+	assert_int_equal(count(kv, ids), 1);
+	kv_close(kv);
+	remove_tree(dir);
+}
+
 /* --- files that fail --------------------------------------------------------------------------------------- */
 struct nth {
 	int left, number;
@@ -718,6 +764,7 @@ int main(void)
 		cmocka_unit_test(a_record_inside_a_body_is_not_taken),
 		cmocka_unit_test(spare_and_used_segments_carry_the_log_on),
 		cmocka_unit_test(an_engine_that_refuses_after_the_log_is_opened_again),
+		cmocka_unit_test(a_close_waits_for_no_disk_space),
 		cmocka_unit_test(any_call_that_fails_loses_nothing),
 		cmocka_unit_test(making_a_store_can_fail_anywhere),
 		cmocka_unit_test(a_store_opened_to_be_read_is_not_written),
