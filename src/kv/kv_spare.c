@@ -72,11 +72,14 @@ static void make(struct kv *kv)
 		return;
 	enum status st = write_zeros(kv, fd, &e);
 	close(fd);
-	if (st == ST_OK)
-		st = io_rename(part, path, &e);
-	if (st == ST_OK)
+	/* The collector may have been faster: the log may be about to take that one. */
+	pthread_mutex_lock(&kv->segs.mu);
+	bool renamed = st == ST_OK && !kv->spare.ready &&
+		       io_rename(part, path, &e) == ST_OK;
+	if (renamed)
 		kv->spare.ready = true;
-	else if (io_unlink(part, &e) != ST_OK)
+	pthread_mutex_unlock(&kv->segs.mu);
+	if (!renamed && io_unlink(part, &e) != ST_OK)
 		return; /* the next one takes its place */
 }
 
