@@ -99,7 +99,7 @@ const struct admin_verb admin_mailbox_list = {
 	.verb = "list",
 	.args = "ADDRESS",
 	.n_args = 1,
-	.columns = "mailbox messages unseen bytes role subscribed",
+	.columns = "mailbox messages unseen bytes role subscribed expire",
 	.run = mailbox_list,
 	.help = "the mailboxes of an account",
 };

@@ -48,7 +48,8 @@ def every_verb(s, domain):
     assert s.bad(NOUSER, "alias", "add", f"x@{domain}", f"nobody@{domain}") == "no-account"
     boxes = s.good("mailbox", "list", ann)
     assert [b["mailbox"] for b in boxes][0] == "INBOX" and len(boxes) == 6, boxes
-    assert set(boxes[0]) == {"mailbox", "messages", "unseen", "bytes", "role", "subscribed", "uidvalidity", "uidnext"}
+    assert set(boxes[0]) == {"mailbox", "messages", "unseen", "bytes", "role", "subscribed", "uidvalidity", "uidnext",
+                             "highestmodseq", "expire"}, boxes[0]
     assert s.bad(NOUSER, "mailbox", "list", f"nobody@{domain}") == "no-account"
     assert s.good("queue", "list") == []
     assert s.bad(DATAERR, "domain", "remove", domain) == "cannot"
@@ -272,7 +273,8 @@ def test_two_at_once():
 
 def test_foreign_store():
     """data of another version or of somebody else is refused and left alone"""
-    for text, words in ((b"facteur store 2\n", "another version"), (b"grocery list\n", "not a store of Facteur")):
+    for text, words in ((b"facteur store 3\n", "newer Facteur"), (b"facteur store 2\n", "cut short"),
+                        (b"grocery list\n", "not a store of Facteur")):
         with System() as s:
             s.good("domain", "add", "a.example")
             path = os.path.join(s.data, "store", "FORMAT")
