@@ -197,14 +197,24 @@ static enum status reference_drop(struct look *l, void *ctx, struct err *e)
 {
 	const struct reference_drop *d = ctx;
 	struct blob_id blob = reference_blob(d->row->key);
+	struct where w = { .code = "reference" };
+	enum status st = ST_NOT_FOUND;
 
 	/* In this order: a reference goes together with what it is for. */
 	if (is_used(l, d->w, d->row->key, &blob) ||
 	    !check_has(l, d->row->key, l->c->page.a))
 		return ST_OK;
-	if (!check_fault(l, &(struct where){ .code = "reference" }, CHECK_REPAIRED,
-			 "taken out",
-			 "a reference keeps a body for a message that is not there"))
+	if (l->c->address.n) /* it may be all that is left of a message */
+		st = repair_body(l, &blob, e);
+	if (st != ST_OK && st != ST_NOT_FOUND)
+		return st;
+	bool filed = st == ST_OK;
+
+	if (!check_fault(
+		    l, &w, filed ? CHECK_LOST : CHECK_REPAIRED,
+		    filed ? "the text is filed in INBOX, as new" : "taken out",
+		    filed ? "all rows of a message are missing, its text is there"
+			  : "a reference keeps a body for a message that is not there"))
 		return ST_OK;
 	kv_blob_unref(l->t->kt, &blob);
 	return repair_drop(l, d->row->key, d->row->value, e);
@@ -223,7 +233,17 @@ static enum status reference_look(struct check *c, struct reference_walk *w,
 	/* The queue's rows are under lock 0, as hand-offs that come with it. */
 	const uint32_t ids[] = { 0, account };
 
-	return check_unit(c, account ? ids + 1 : ids, 1, reference_drop, &d, e);
+	struct look first = { .c = c };
+	struct blob_id blob = reference_blob(row->key);
+
+	if (is_used(&first, w, row->key, &blob)) /* nearly always */
+		return ST_OK;
+	enum status st = account ? check_account_enter(c, account, e) : ST_OK;
+
+	if (st == ST_OK)
+		st = check_unit(c, account ? ids + 1 : ids, 1, reference_drop, &d, e);
+	check_account_forget(c);
+	return st;
 }
 
 /* Bodies of a page, read by two threads: hashing takes as long as all the rest. */
@@ -334,6 +354,9 @@ enum status check_references(struct check *c, struct err *e)
 	enum status st = kv_scan(c->s->kv, NULL, &r, take_count, &n, NULL);
 
 	w.sources = st != ST_OK || n != c->uses;
+	if (c->n_lost ==
+	    CHECK_LIST_MAX) /* those beyond still need theirs: the next run */
+		w.sources = false;
 	if (!w.sources && c->opt->quick) { /* each body was asked for with its email */
 		c->res->bodies = n;
 		return ST_OK;

@@ -154,6 +154,9 @@ enum status repair_placeholder(struct look *l, struct where *w, const struct row
 			       const struct row_message *msg, uint32_t mbox, struct err *e) MUST_USE;
 /* Row e made again from its body, or a placeholder. */
 enum status repair_email(struct look *l, struct check_place *p, struct err *e) MUST_USE;
+/* A message in INBOX from a body of which the account at hand has nothing else left. ST_NOT_FOUND: it is
+ * none, or cannot be read. look->t NULL: only asked. */
+enum status repair_body(struct look *l, const struct blob_id *blob, struct err *e) MUST_USE;
 /* --- units ---------------------------------------------------------------------------------- */
 enum status check_directory(struct check *c, struct err *e) MUST_USE;
 enum status check_queue(struct check *c, struct err *e) MUST_USE;

@@ -154,11 +154,25 @@ static slice prefix_saved(slice raw, uint64_t blob_size, uint64_t size)
 	return p;
 }
 
+/* What is kept of the structure of some message. */
+static bool is_digest(struct look *l, const struct blob_id *id, uint64_t size)
+{
+	struct kv *kv = l->c->s->kv;
+	char head[1], *d;
+
+	if (size == 0 || size > MIME_DIGEST_MAX ||
+	    kv_blob_read(kv, id, 0, head, 1, NULL) != ST_OK ||
+	    !mime_digest_is_current(slice_make(head, 1)))
+		return false;
+	d = arena_alloc(l->c->page.a, (size_t)size);
+	return kv_blob_read(kv, id, 0, d, (size_t)size, NULL) == ST_OK &&
+	       mime_digest_is_valid(slice_make(d, (size_t)size));
+}
+
 /* Which of the bodies it refers to is the message; the other one is its structure. */
 static bool body_find(struct look *l, const struct check_place *p, struct row_email *r)
 {
 	struct kv *kv = l->c->s->kv;
-	char head[1];
 	bool found = false;
 
 	for (unsigned i = 0; i < p->n_blob; i++) {
@@ -167,19 +181,11 @@ static bool body_find(struct look *l, const struct check_place *p, struct row_em
 		if (kv_blob_verify(kv, &p->blob[i], NULL) != ST_OK ||
 		    kv_blob_size(kv, &p->blob[i], &size, NULL) != ST_OK)
 			continue;
-		if (p->n_blob > 1 && size && size <= MIME_DIGEST_MAX &&
-		    kv_blob_read(kv, &p->blob[i], 0, head, 1, NULL) == ST_OK &&
-		    mime_digest_is_current(slice_make(head, 1))) {
-			char *d = arena_alloc(l->c->page.a, (size_t)size);
-
-			if (kv_blob_read(kv, &p->blob[i], 0, d, (size_t)size, NULL) ==
-				    ST_OK &&
-			    mime_digest_is_valid(slice_make(d, (size_t)size))) {
-				r->digest_kind = DIGEST_BLOB;
-				r->digest_blob = p->blob[i];
-				r->digest_size = size;
-				continue;
-			}
+		if (p->n_blob > 1 && is_digest(l, &p->blob[i], size)) {
+			r->digest_kind = DIGEST_BLOB;
+			r->digest_blob = p->blob[i];
+			r->digest_size = size;
+			continue;
 		}
 		r->blob = p->blob[i];
 		r->blob_size = size;
@@ -261,6 +267,33 @@ static enum status message_again(struct look *l, const struct check_place *p,
 	enum status st = add_message(l->t, &src, &place, NULL, e);
 
 	return st == ST_OK ? message_replace(l, p->mbox, msg, e) : st;
+}
+
+enum status repair_body(struct look *l, const struct blob_id *blob, struct err *e)
+{
+	struct kv *kv = l->c->s->kv;
+	struct row_email r = { .blob = *blob, .received = clock_now_s(l->c->s->clock) };
+	struct store_place place = { .account = l->c->account,
+				     .internal_date = r.received };
+	struct message_source src;
+	slice digest;
+
+	if (kv_blob_verify(kv, blob, NULL) != ST_OK ||
+	    kv_blob_size(kv, blob, &r.blob_size, NULL) != ST_OK ||
+	    is_digest(l, blob, r.blob_size))
+		return ST_NOT_FOUND;
+	r.prefix = r.preview = place.prefix = slice_make("", 0);
+	enum status st = email_digest_make(l->c->s, &r, l->c->page.a, &digest, e);
+
+	if (st != ST_OK)
+		return st;
+	r.digest = digest.n <= SCHEMA_DIGEST_INLINE ? digest : slice_make("", 0);
+	if (!l->t)
+		return ST_OK;
+	src = (struct message_source){ .email = r,
+				       .message_id = mime_digest_message_id(digest),
+				       .digest = digest };
+	return add_message(l->t, &src, &place, NULL, e);
 }
 
 static enum status email_nowhere(struct look *l, struct check_place *p, slice raw,
