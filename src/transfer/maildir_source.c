@@ -15,6 +15,7 @@
 #define WINDOW	   40000
 #define SMALL_FILE (16u << 20) /* subscriptions, dovecot-keywords */
 #define UID_NONE   UINT32_MAX
+#define MOVES	   3 /* of a file, each while it was looked for */
 
 struct file {
 	uint32_t uid; /* UID_NONE: no UID is known; they come last */
@@ -247,7 +248,62 @@ static enum status send_octets(struct reader *r, int fd, uint64_t size, struct e
 	return st == ST_OK ? source_end(r->s, e) : st;
 }
 
-static enum status send_file(struct reader *r, const struct file *f, struct err *e)
+struct search {
+	slice base;
+	char *name; /* own heap; NULL: not found */
+};
+
+static bool take_same(void *ctx, const char *name)
+{
+	struct search *x = ctx;
+	struct maildir_name n;
+	maildir_name_read(slice_str(name), &n);
+	if (!slice_eq(n.base, x->base))
+		return true;
+	size_t k = strlen(name) + 1;
+	x->name = memcpy(mem_new(k), name, k);
+	return false;
+}
+
+/* A mail program that sets a flag gives the file another name, one that opens the mailbox
+ * moves it to cur/. False: it is gone. */
+static bool find_again(struct reader *r, const struct file *was, struct file *out)
+{
+	struct maildir_name n;
+	struct err ignored;
+	maildir_name_read(slice_str(was->name), &n);
+	struct search x = { .base = n.base };
+	*out = *was;
+	for (int in_new = 0; in_new < 2 && x.name == NULL; in_new++) {
+		int dir = in_new ? r->fresh : r->cur;
+		out->is_new = in_new;
+		if (dir >= 0)
+			(void)!io_at_list(dir, take_same, &x, &ignored);
+	}
+	out->name = x.name;
+	return x.name != NULL;
+}
+
+static enum status send_file(struct reader *r, const struct file *f, int tries,
+			     struct err *e);
+
+static enum status send_moved(struct reader *r, const struct file *was, int tries,
+			      struct err *e)
+{
+	struct file f;
+	if (tries == 0) {
+		source_bad(r->s, slice_str(was->name), "it is moved again and again");
+		return ST_OK;
+	}
+	if (!find_again(r, was, &f))
+		return ST_OK;
+	enum status st = send_file(r, &f, tries - 1, e);
+	file_done(&f);
+	return st;
+}
+
+static enum status send_file(struct reader *r, const struct file *f, int tries,
+			     struct err *e)
 {
 	AUTO_FD fd = -1;
 	struct err why = { 0 };
@@ -256,7 +312,7 @@ static enum status send_file(struct reader *r, const struct file *f, struct err 
 	int dir = f->is_new ? r->fresh : r->cur;
 	slice name = slice_str(f->name);
 	if (io_at_stat(dir, f->name, &st, &why) == ST_NOT_FOUND)
-		return ST_OK; /* its reader has moved it meanwhile: the next run has it */
+		return send_moved(r, f, tries, e);
 	if (why.code == ERR_NONE && st.kind != IO_KIND_FILE)
 		err_set(&why, ERR_CANNOT, "not a regular file");
 	else if (why.code == ERR_NONE && st.size == 0)
@@ -286,7 +342,7 @@ static enum status send_file(struct reader *r, const struct file *f, struct err 
 
 /* --- one mailbox -------------------------------------------------------------------- */
 
-static bool is_listed(const struct buf *lines, slice dir, slice mailbox)
+static bool is_listed(const struct buf *lines, slice mailbox)
 {
 	AUTO_ARENA a;
 	arena_init(&a);
@@ -294,7 +350,6 @@ static bool is_listed(const struct buf *lines, slice dir, slice mailbox)
 	bool v2 = slice_starts(rest, SL("V\t2\n"));
 	if (v2)
 		rest = slice_from(rest, 4);
-	(void)dir;
 	while (rest.n > 0) {
 		slice name;
 		arena_reset(&a);
@@ -329,7 +384,7 @@ static enum status send_window(struct reader *r, struct err *e)
 	enum status st = ST_OK;
 	for (size_t i = 0; i < r->n_file; i++) {
 		if (st == ST_OK)
-			st = send_file(r, &r->file[i], e);
+			st = send_file(r, &r->file[i], MOVES, e);
 		if (i + 1 == r->n_file) { /* the next pass begins behind it */
 			if (r->has_last)
 				file_done(&r->last);
@@ -399,7 +454,7 @@ static enum status send_box(struct reader *r, const struct folder *f, struct err
 	struct import_box box = {
 		.name = f->name,
 		.role = role_in(&r->roles, f->name, &a),
-		.subscribed = is_listed(&r->subscriptions, slice_str(f->dir), f->name),
+		.subscribed = is_listed(&r->subscriptions, f->name),
 		.uidvalidity = r->s->keep_uids ? r->uidvalidity : 0,
 		.uidnext = r->s->keep_uids ? r->uidnext : 0,
 	};
