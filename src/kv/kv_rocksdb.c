@@ -395,7 +395,7 @@ static void tune(struct rocks *r, size_t cache_bytes)
 	rocksdb_options_set_enable_pipelined_write(o, 0);
 	rocksdb_options_set_unordered_write(o, 0);
 	/* Memtables: few rows are looked for that are there (a new blob's hash never is). */
-	rocksdb_options_set_write_buffer_size(o, 32u << 20);
+	rocksdb_options_set_write_buffer_size(o, 16u << 20);
 	rocksdb_options_set_max_write_buffer_number(o, 3);
 	rocksdb_options_set_memtable_whole_key_filtering(o, 1);
 	rocksdb_options_set_memtable_prefix_bloom_size_ratio(o, 0.02);
