@@ -35,6 +35,7 @@ struct replay {
 	uint32_t *others; /* later segments that begin with neither a batch nor a body */
 	size_t n_others;
 	uint64_t last_off; /* of the last record given to the engine; valid when n > 0 */
+	bool is_placeless; /* salvage: the engine has lost its row 'L' */
 	uint64_t n, lost;
 };
 
@@ -431,13 +432,27 @@ static enum status go_on(struct replay *r, bool salvage, struct err *e)
 	return st == ST_OK ? blot_torn(kv, e) : st;
 }
 
+/* Nobody knows what the engine has. The newest segment is given to it once more: what it says is so at the end of it,
+ * while from an older one on, with segments between them gone, rows would come back that were deleted since. */
+static void begin_with_newest(struct replay *r)
+{
+	uint64_t newest = 0;
+
+	for (size_t i = 0; i < r->n_firsts; i++)
+		if (r->firsts[i].seq > newest)
+			newest = r->firsts[i].seq;
+	r->at = (struct kv_place){ .seq = newest ? newest - 1 : 0 };
+	r->lost++; /* perhaps none, perhaps more */
+}
+
 static enum status replay_all(struct replay *r, bool salvage, struct err *e)
 {
 	struct kv *kv = r->kv;
-	enum status st;
+	enum status st = look_around(r, e);
 
-	if ((st = look_around(r, e)) != ST_OK ||
-	    (st = enter_place(r, salvage, e)) != ST_OK ||
+	if (st == ST_OK && r->is_placeless)
+		begin_with_newest(r);
+	if (st != ST_OK || (st = enter_place(r, salvage, e)) != ST_OK ||
 	    (st = give_all(r, 0, salvage, e)) != ST_OK ||
 	    (st = go_on(r, salvage, e)) != ST_OK)
 		return st;
@@ -478,8 +493,12 @@ enum status kv_replay_open(struct kv *kv, bool read_only, bool salvage, struct e
 
 	if (st != ST_OK && st != ST_NOT_FOUND)
 		return st;
-	if ((st = place_of(kv, row, &r.at, e)) != ST_OK)
-		return st;
+	if ((st = place_of(kv, row, &r.at, e)) != ST_OK) {
+		if (!salvage)
+			return st;
+		r.is_placeless = true;
+		r.at = (struct kv_place){ 0 };
+	}
 	if (r.at.next_no > kv->segs.next_no)
 		kv->segs.next_no = r.at.next_no;
 	st = read_only ? replay_nothing(&r, e) : replay_all(&r, salvage, e);

@@ -467,6 +467,29 @@ static void a_process_that_just_ends_loses_nothing(void **state)
 	remove_tree(dir);
 }
 
+/* The engine's repair has lost the row of the log's place: the rest of the store is not lost with it. */
+static void a_place_that_is_lost_can_be_salvaged(void **state)
+{
+	(void)state;
+	struct killed k = { 0 };
+	struct err e;
+	struct kv *kv;
+	set_up(&k, 4096);
+	kv = open_kv(KV_ROCKSDB, KV_COMMIT_INLINE, k.copy);
+	kv->en->ops->batch_del(kv->en, SL(KV_KEY_PLACE));
+	assert_int_equal(kv->en->ops->batch_write(kv->en, &e), ST_OK);
+	kv_close(kv);
+	assert_int_equal(try_open(k.copy, false, &kv, &e), ST_IO);
+	assert_int_equal(e.code, ERR_CORRUPT);
+	assert_int_equal(try_open(k.copy, true, &kv, &e), ST_OK);
+	assert_int_equal(count(kv, k.ids), BATCHES);
+	assert_int_equal(kv->log.at.seq, BATCHES);
+	assert_true(kv->lost > 0);
+	kv_close(kv);
+	goes_on(k.copy, k.ids, BATCHES);
+	tear_down(&k);
+}
+
 /* --- a segment in reserve ---------------------------------------------------------------------------------- */
 static void wait_for_spare(struct kv *kv)
 {
@@ -762,6 +785,7 @@ int main(void)
 		cmocka_unit_test(damage_of_a_body_does_not_stop_the_log),
 		cmocka_unit_test(a_log_that_was_cut_short_is_refused),
 		cmocka_unit_test(a_record_inside_a_body_is_not_taken),
+		cmocka_unit_test(a_place_that_is_lost_can_be_salvaged),
 		cmocka_unit_test(spare_and_used_segments_carry_the_log_on),
 		cmocka_unit_test(an_engine_that_refuses_after_the_log_is_opened_again),
 		cmocka_unit_test(a_close_waits_for_no_disk_space),
