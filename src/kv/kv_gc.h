@@ -61,7 +61,6 @@ struct kv_gc {
 	unsigned char *refs;         /* hashes that the batch references: open addressing; committer only */
 	bool *refs_used;
 	size_t cap_refs;
-	struct kv_gc_list *batch_ops;
 	_Atomic bool damaged;    /* there may be rows d */
 	_Atomic uint64_t unrefs; /* kv_blob_unref so far */
 	_Atomic bool paused;     /* the keeper looks and does nothing: benches */

@@ -97,7 +97,6 @@ void kv_lock_move_epochs(struct kv *kv, struct kv_txn *t); /* t failed alone, no
 bool kv_lock_is_dropped(const struct kv_txn *t);        /* since its begin */
 void kv_lock_done(struct kv *kv);
 
-uint64_t kv_key_hash(const struct kv *kv, slice key);
 void kv_txn_ref(struct kv_txn *t);
 void kv_txn_unref(struct kv_txn *t);
 void kv_txn_fail(struct kv_txn *t, const struct err *why); /* the first reason stays */
@@ -144,7 +143,6 @@ enum status kv_segs_open(struct kv_segs *s, const char *dir, struct err *e) MUST
 void kv_segs_close(struct kv_segs *s);
 /* For reading; ST_NOT_FOUND when the file is gone. */
 enum status kv_seg_get(struct kv_segs *s, uint32_t no, struct kv_seg **out, struct err *e) MUST_USE;
-void kv_seg_ref(struct kv_segs *s, struct kv_seg *seg);
 void kv_seg_put(struct kv_segs *s, struct kv_seg *seg);
 /* n bytes of the bulk segment, referenced for the caller. */
 enum status kv_seg_reserve(struct kv_segs *s, size_t n, struct kv_seg **out, uint64_t *out_off,

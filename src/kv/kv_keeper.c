@@ -132,12 +132,13 @@ enum status kv_keeper_start(struct kv *kv, struct err *e)
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&k->cond, &monotonic);
 	pthread_condattr_destroy(&monotonic);
+	k->started = true; /* the thread asks, too */
 	if (pthread_create(&k->thread, NULL, keep, kv) != 0) {
+		k->started = false;
 		pthread_cond_destroy(&k->cond);
 		pthread_mutex_destroy(&k->mu);
 		return err_set(e, ERR_IO, "the keeper's thread cannot be started");
 	}
-	k->started = true;
 	return ST_OK;
 }
 

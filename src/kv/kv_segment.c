@@ -173,13 +173,6 @@ static void seg_put(struct kv_segs *s, struct kv_seg *seg)
 		evict_one(s);
 }
 
-void kv_seg_ref(struct kv_segs *s, struct kv_seg *seg)
-{
-	pthread_mutex_lock(&s->mu);
-	seg_ref(s, seg);
-	pthread_mutex_unlock(&s->mu);
-}
-
 void kv_seg_put(struct kv_segs *s, struct kv_seg *seg)
 {
 	pthread_mutex_lock(&s->mu);

@@ -99,7 +99,8 @@ void kv_spare_open(struct kv *kv)
 
 void kv_spare_want(struct kv *kv)
 {
-	if (!kv->keeper.started || kv->spare.off || kv->spare.ready || kv->spare.wanted)
+	if (!kv->keeper.started || kv->spare.off || kv->spare.ready || kv->spare.wanted ||
+	    !has_room(kv))
 		return;
 	pthread_mutex_lock(&kv->keeper.mu);
 	kv->spare.wanted = true;

@@ -91,7 +91,7 @@ struct arena *kv_txn_arena(struct kv_txn *t)
 	return &t->user;
 }
 
-uint64_t kv_key_hash(const struct kv *kv, slice key)
+static uint64_t key_hash(const struct kv *kv, slice key)
 {
 	return siphash(&kv->hash_key, key);
 }
@@ -152,7 +152,7 @@ static void row_add(struct kv_txn *t, slice key, slice value, bool del)
 	n->del = del;
 	n->op = t->ops;
 	kv_map_insert(&t->set, n);
-	filter_add(t, kv_key_hash(t->kv, key));
+	filter_add(t, key_hash(t->kv, key));
 }
 
 static void write_row(struct kv_txn *t, slice key, slice value, bool del)
@@ -192,7 +192,7 @@ void kv_del(struct kv_txn *t, slice key)
 /* In the overlay: the newest queued transaction of t's locks that wrote key. */
 static const struct kv_node *seen_find(const struct kv_txn *t, slice key)
 {
-	uint64_t hash = kv_key_hash(t->kv, key);
+	uint64_t hash = key_hash(t->kv, key);
 
 	for (size_t i = 0; i < t->n_seen; i++) {
 		const struct kv_node *n;
