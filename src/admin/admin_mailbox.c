@@ -6,27 +6,6 @@
 
 #define QUEUE_LIST_MAX 10000
 
-static const char *role_name(enum store_role role)
-{
-	switch (role) {
-	case ROLE_INBOX:
-		return "inbox";
-	case ROLE_DRAFTS:
-		return "drafts";
-	case ROLE_SENT:
-		return "sent";
-	case ROLE_JUNK:
-		return "junk";
-	case ROLE_TRASH:
-		return "trash";
-	case ROLE_ARCHIVE:
-		return "archive";
-	case ROLE_NONE:
-		break;
-	}
-	return "";
-}
-
 static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args,
 			    const json_t *options, struct err *e)
 {
@@ -49,8 +28,9 @@ static json_t *mailbox_list(const struct admin_ctx *ctx, const json_t *args,
 				  "mailbox", admin_text(m[i].name), "messages",
 				  (json_int_t)m[i].messages, "unseen",
 				  (json_int_t)m[i].unseen, "bytes",
-				  (json_int_t)m[i].bytes, "role", role_name(m[i].role),
-				  "subscribed", m[i].subscribed, "uidvalidity",
+				  (json_int_t)m[i].bytes, "role",
+				  store_role_name(m[i].role), "subscribed",
+				  m[i].subscribed, "uidvalidity",
 				  (json_int_t)m[i].uidvalidity, "uidnext",
 				  (json_int_t)m[i].uidnext, "highestmodseq",
 				  (json_int_t)m[i].modseq, "expire",

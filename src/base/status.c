@@ -44,6 +44,14 @@ const char *err_name(enum err_code code)
 	return is_known(code) ? codes[code].name : "unknown";
 }
 
+enum err_code err_code_of(const char *name)
+{
+	for (int i = ERR_NONE + 1; name != NULL && i <= ERR_IO; i++)
+		if (strcmp(err_name((enum err_code)i), name) == 0)
+			return (enum err_code)i;
+	return ERR_IO;
+}
+
 /* The text must be UTF-8 even when it was cut or quotes a peer: every stray byte becomes '?'. */
 static void clean(char *text)
 {

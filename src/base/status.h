@@ -57,3 +57,4 @@ enum status err_set(struct err *e, enum err_code code, const char *fmt, ...)
 enum status err_status(enum err_code code);
 /* "no-mailbox", for logs and --json. */
 const char *err_name(enum err_code code);
+enum err_code err_code_of(const char *name); /* ERR_IO: of no code, or NULL */

@@ -150,13 +150,6 @@ static enum status send_message(struct mail *m, const struct store_row *row,
 }
 
 /* --- a mailbox ------------------------------------------------------------------------ */
-static const char *role_name(enum store_role role)
-{
-	static const char *const names[] = { "",     "inbox", "drafts", "sent",
-					     "junk", "trash", "archive" };
-	return (size_t)role < sizeof(names) / sizeof(names[0]) ? names[role] : "";
-}
-
 static enum status send_rows(struct mail *m, const struct store_mailbox *box,
 			     struct err *e)
 {
@@ -192,7 +185,7 @@ static enum status send_mailbox(struct mail *m, const struct store_mailbox *box,
 	struct import_report r = { 0 };
 	struct import_box b = {
 		.name = m->into.n > 0 ? m->into : box->name,
-		.role = m->into.n > 0 ? SL("") : slice_str(role_name(box->role)),
+		.role = m->into.n > 0 ? SL("") : slice_str(store_role_name(box->role)),
 		.subscribed = box->subscribed,
 	};
 	m->box = arena_cstr(&m->a, box->name);

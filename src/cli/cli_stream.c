@@ -76,14 +76,6 @@ static json_t *read_line(int fd, struct err *e)
 	return reply;
 }
 
-static enum err_code code_of(const char *name)
-{
-	for (int i = ERR_NONE + 1; name != NULL && i <= ERR_IO; i++)
-		if (strcmp(err_name((enum err_code)i), name) == 0)
-			return (enum err_code)i;
-	return ERR_IO;
-}
-
 /* The line that says whether the verb takes the request. */
 static bool is_taken(int fd, struct err *e)
 {
@@ -91,7 +83,7 @@ static bool is_taken(int fd, struct err *e)
 	bool ok = json_is_true(json_object_get(reply, "ok"));
 	if (reply != NULL && !ok) {
 		const char *text = json_string_value(json_object_get(reply, "error"));
-		err_set(e, code_of(json_string_value(json_object_get(reply, "code"))),
+		err_set(e, err_code_of(json_string_value(json_object_get(reply, "code"))),
 			"%s", text != NULL ? text : "no answer");
 	}
 	json_decref(reply);

@@ -163,6 +163,7 @@ enum store_role {
 	ROLE_TRASH,
 	ROLE_ARCHIVE
 };
+const char *store_role_name(enum store_role role); /* "sent"…; "" for none */
 struct store_mailbox {
 	uint32_t id, parent; /* parent 0: top level */
 	slice name;          /* whole path */

@@ -280,7 +280,6 @@ static enum status box_make(struct tree *t, struct check_box *b, struct err *e)
 {
 	struct check_name *n = name_of(t, b->id);
 	struct hot_mbox *m = hot_find(t->ta->hot, b->id);
-	AUTO_BUF buf = { 0 };
 
 	if (m && !m->removed) { /* the server has it in memory as it was */
 		m->dirty = true;
@@ -305,7 +304,6 @@ static enum status box_make(struct tree *t, struct check_box *b, struct err *e)
 	m->dirty = true;
 	b->has_row = b->recount = true;
 	txn_log_mailbox(t->l->t, t->ta, b->id);
-	(void)buf;
 	return n ? ST_OK : name_link(t, b, e);
 }
 

@@ -2,6 +2,27 @@
  * rows above. */
 #include "store/store_int.h"
 
+const char *store_role_name(enum store_role role)
+{
+	switch (role) {
+	case ROLE_INBOX:
+		return "inbox";
+	case ROLE_DRAFTS:
+		return "drafts";
+	case ROLE_SENT:
+		return "sent";
+	case ROLE_JUNK:
+		return "junk";
+	case ROLE_TRASH:
+		return "trash";
+	case ROLE_ARCHIVE:
+		return "archive";
+	case ROLE_NONE:
+		break;
+	}
+	return "";
+}
+
 static void fill(struct store_mailbox *out, uint32_t id, const struct row_mbox *r)
 {
 	*out = (struct store_mailbox){

@@ -4,8 +4,8 @@
 #include "store/store.h"
 #include "transfer/export.h"
 
-#define ROWS  512
-#define PIECE (256u << 10)
+#define ROWS		 512
+#define PIECE		 (256u << 10)
 #define UIDVALIDITY_LOST 1
 
 struct exporter {
@@ -44,27 +44,6 @@ void export_ranges_done(struct export_ranges *r)
 {
 	mem_free(r->at);
 	*r = (struct export_ranges){ 0 };
-}
-
-static const char *role_name(enum store_role role)
-{
-	switch (role) {
-	case ROLE_INBOX:
-		return "inbox";
-	case ROLE_DRAFTS:
-		return "drafts";
-	case ROLE_SENT:
-		return "sent";
-	case ROLE_JUNK:
-		return "junk";
-	case ROLE_TRASH:
-		return "trash";
-	case ROLE_ARCHIVE:
-		return "archive";
-	case ROLE_NONE:
-		break;
-	}
-	return "";
 }
 
 /* --- what cannot be read ------------------------------------------------------------ */
@@ -287,7 +266,7 @@ static json_t *box_json(const struct exporter *x)
 	for (size_t i = 0; i < x->n_keyword; i++)
 		json_array_append_new(words, frame_text(x->keyword[i]));
 	return json_pack("{s:o, s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:o}", "box",
-			 frame_text(m->name), "role", role_name(m->role), "exists",
+			 frame_text(m->name), "role", store_role_name(m->role), "exists",
 			 m->exists, "subscribed", m->subscribed, "uidvalidity",
 			 (json_int_t)m->uidvalidity, "uidnext", (json_int_t)m->uidnext,
 			 "messages", (json_int_t)m->messages, "bytes",

@@ -91,21 +91,13 @@ static bool parse(const struct frame_conn *c, struct frame_got *out, size_t *out
 	return true;
 }
 
-static enum err_code code_of(const char *name)
-{
-	for (int i = ERR_NONE + 1; name != NULL && i <= ERR_IO; i++)
-		if (strcmp(err_name((enum err_code)i), name) == 0)
-			return (enum err_code)i;
-	return ERR_IO;
-}
-
 static enum status take_error(struct frame_conn *c, const struct frame_got *f,
 			      struct err *e)
 {
 	struct err bad = { 0 };
 	json_t *v = frame_json(f, &bad);
 	const char *text = json_string_value(json_object_get(v, "error"));
-	enum err_code code = code_of(json_string_value(json_object_get(v, "code")));
+	enum err_code code = err_code_of(json_string_value(json_object_get(v, "code")));
 	err_set(e, code, "%s", text != NULL ? text : "the other side failed");
 	json_decref(v);
 	c->peer_failed = true;

@@ -240,19 +240,12 @@ struct wanted_box {
 	uint32_t uidvalidity;
 };
 
+/* Not that of INBOX, which is there. */
 static enum store_role role_of(slice s)
 {
-	static const struct {
-		slice name;
-		enum store_role role;
-	} roles[] = {
-		{ S("drafts"), ROLE_DRAFTS },	{ S("sent"), ROLE_SENT },
-		{ S("junk"), ROLE_JUNK },	{ S("trash"), ROLE_TRASH },
-		{ S("archive"), ROLE_ARCHIVE },
-	};
-	for (size_t i = 0; i < sizeof(roles) / sizeof(roles[0]); i++)
-		if (slice_eq(roles[i].name, s))
-			return roles[i].role;
+	for (int r = ROLE_DRAFTS; r <= ROLE_ARCHIVE; r++)
+		if (slice_eq(s, slice_str(store_role_name((enum store_role)r))))
+			return (enum store_role)r;
 	return ROLE_NONE;
 }
 

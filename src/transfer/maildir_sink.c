@@ -160,8 +160,8 @@ static enum status account(void *ctx, slice address, struct err *e)
 	if (st != ST_OK)
 		return st;
 	mem_free((void *)(uintptr_t)s->account.p);
-	s->account =
-		slice_make(memcpy(mem_new(address.n + 1), address.p, address.n), address.n);
+	s->account = slice_make(memcpy(mem_new(address.n + 1), address.p, address.n),
+				address.n);
 	buf_reset(&s->subscriptions);
 	buf_reset(&s->roles);
 	if (!s->many)

@@ -13,10 +13,10 @@ struct serving {
 };
 struct heard {
 	unsigned messages, boxes;
-	uint64_t failed;       /* as the mailboxes' ends say */
-	uint32_t uid[8];       /* that failed, in order */
+	uint64_t failed; /* as the mailboxes' ends say */
+	uint32_t uid[8]; /* that failed, in order */
 	size_t n_failed;
-	uint32_t uidnext[8];   /* of the mailboxes, in order */
+	uint32_t uidnext[8]; /* of the mailboxes, in order */
 };
 
 static void *serve(void *arg)
