@@ -171,8 +171,8 @@ static void deliver_to(struct life *l, int m, int n_accounts)
 	if (st == ST_OK)
 		st = store_begin(l->s, l->acct, (size_t)n_accounts, NULL, &t, &e);
 	for (int a = 0; a < n_accounts && st == ST_OK; a++) {
-		struct store_place p = { l->acct[a], l->box[a][0], SL(""),
-					 { 0, 0 },   NOW_S,	   0 };
+		struct store_place p = { l->acct[a], l->box[a][0],     SL(""), { 0, 0 },
+					 NOW_S,	     STORE_QUOTA_NONE, false };
 		struct row *r = &next.at[a][0][m];
 
 		r->there = true;

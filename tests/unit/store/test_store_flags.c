@@ -311,7 +311,8 @@ static void hand_off(struct bench *b, uint32_t account, uint32_t mbox)
 {
 	struct intake *in = message(b, SL(TEXT));
 	struct store_place place = {
-		account, mbox, S("To: you\r\n"), { FLAG_FLAGGED, 1 }, 77, STORE_QUOTA_NONE
+		account,	  mbox, S("To: you\r\n"), { FLAG_FLAGGED, 1 }, 77,
+		STORE_QUOTA_NONE, false
 	};
 
 	IN_TXN(b, b->alice, store_handoff_add(t, in, &place, &e));

@@ -112,9 +112,13 @@ static void op_add(struct model *m, struct store_txn *t, const int *acct, size_t
 				    .kw = pick(m, 8),
 				    .text = text,
 				    .email = m->ahead.emails++ };
-		struct store_place place = { m->acct[acct[i]],	    m->box[acct[i]][box],
-					     prefix_of(m, acct[i]), { msg.sys, msg.kw },
-					     NOW_S + (int64_t)text, STORE_QUOTA_NONE };
+		struct store_place place = { m->acct[acct[i]],
+					     m->box[acct[i]][box],
+					     prefix_of(m, acct[i]),
+					     { msg.sys, msg.kw },
+					     NOW_S + (int64_t)text,
+					     STORE_QUOTA_NONE,
+					     false };
 		uint32_t uid;
 
 		if (mb->n == MAX)
