@@ -30,17 +30,18 @@ struct reader {
 	bool in_body, is_ours, any;
 	char *piece;
 	/* The first message begins the mailbox: a file that is no mbox makes none. */
-	const struct import_box *box; /* not begun yet */
+	struct import_box box;
+	bool box_waits; /* not begun yet */
 	bool is_refused;
 };
 
 /* ST_INVALID, and told: the account will not have it. */
 static enum status begin_box(struct reader *r, struct err *e)
 {
-	if (r->box == NULL)
+	if (!r->box_waits)
 		return ST_OK;
-	enum status st = source_box_begin(r->s, r->box, e);
-	r->box = NULL;
+	enum status st = source_box_begin(r->s, &r->box, e);
+	r->box_waits = false;
 	r->is_refused = st == ST_INVALID;
 	return st;
 }
@@ -178,17 +179,17 @@ static enum status send_one(struct reader *r, int root, const char *path, slice 
 {
 	AUTO_FD fd = -1;
 	struct err why = { 0 };
-	struct import_box b = { .name = box, .role = SL("") };
 	enum status st = io_at_open(root, path, O_RDONLY | O_NONBLOCK, 0, &fd, &why);
 	r->s->report = (struct source_report){ .box = box };
 	if (st != ST_OK) {
 		source_bad(r->s, slice_str(path), why.text);
 		return ST_OK;
 	}
-	r->box = &b;
+	r->box = (struct import_box){ .name = box, .role = SL("") };
+	r->box_waits = true;
 	r->is_refused = false;
 	st = read_file(r, fd, &why);
-	if (r->box != NULL && st == ST_OK && r->s->report.unreadable == 0)
+	if (r->box_waits && st == ST_OK && r->s->report.unreadable == 0)
 		st = begin_box(r, &why); /* an empty file is an empty mailbox */
 	if (r->is_refused)
 		return ST_OK;
@@ -197,10 +198,10 @@ static enum status send_one(struct reader *r, int root, const char *path, slice 
 		return st;
 	}
 	if (st == ST_INVALID) {
-		r->s->report.box = r->box != NULL ? SL("") : box;
+		r->s->report.box = r->box_waits ? SL("") : box;
 		source_bad(r->s, slice_str(path), why.text);
 	}
-	return r->box != NULL ? ST_OK : source_box_end(r->s, e);
+	return r->box_waits ? ST_OK : source_box_end(r->s, e);
 }
 
 /* --- directories -------------------------------------------------------------------- */
