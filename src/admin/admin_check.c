@@ -88,7 +88,10 @@ static void sentence(struct buf *b, const struct store_check_finding *f)
 		buf_addf(b, "; repaired, not without loss: %s", f->remedy);
 		break;
 	case CHECK_HELPLESS:
-		buf_adds(b, "; a repair can do nothing about it");
+		buf_adds(b, strcmp(f->code, "engine") == 0
+				    ? "; only a repair without a server can write the "
+				      "other rows anew"
+				    : "; a repair can do nothing about it");
 		break;
 	}
 }

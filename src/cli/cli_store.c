@@ -84,7 +84,15 @@ static bool is_repair(const json_t *request)
 static enum status open_repair(struct kv_options *opt, struct cli_store *s, struct err *e)
 {
 	struct kv_stat stat;
+	struct err why;
+	uint64_t gaps = 0;
 	opt->salvage = true;
+	bool is_rewritten = kv_rewrite(opt->dir, &gaps, &why) == ST_OK && gaps > 0;
+	if (gaps > 0 && !is_rewritten)
+		snprintf(
+			s->mended, sizeof(s->mended),
+			"blocks of rows cannot be read, and writing the others anew failed (%.150s)",
+			why.text);
 	enum status st = kv_open(opt, &s->kv, e);
 	if (st != ST_OK && e->code == ERR_CORRUPT) {
 		snprintf(
@@ -98,6 +106,12 @@ static enum status open_repair(struct kv_options *opt, struct cli_store *s, stru
 	}
 	if (st != ST_OK)
 		return st;
+	if (is_rewritten && s->mended[0] == '\0')
+		snprintf(
+			s->mended, sizeof(s->mended),
+			"the rows in %llu damaged blocks could not be read; the others were "
+			"written anew, what was there is kept in store/meta.damaged",
+			(unsigned long long)gaps);
 	kv_stat(s->kv, &stat);
 	if (stat.lost)
 		snprintf(s->mended, sizeof(s->mended),

@@ -53,6 +53,10 @@ enum status kv_open(const struct kv_options *opt, struct kv **out, struct err *e
 /* facteur check --repair, when kv_open fails with ERR_CORRUPT: the engine puts together what it can read of the
  * rows. dir is the store's; nobody has it open. What is missing then is found by the check. */
 enum status kv_repair(const char *dir, struct err *e) MUST_USE;
+/* The same, when it can be opened: reads all rows, and where a block of them cannot be read, writes the others anew;
+ * left alone, it would end all writing as soon as the engine merges its table. What was there is kept as meta.damaged.
+ * out_gaps 0: nothing was wrong, nothing changed. */
+enum status kv_rewrite(const char *dir, uint64_t *out_gaps, struct err *e) MUST_USE;
 void kv_close(struct kv *kv); /* finishes what is queued first */
 
 /* --- transactions ------------------------------------------------------------------------------------- */

@@ -57,3 +57,6 @@ enum status kv_rocksdb_open(const char *dir, enum kv_rocksdb_how how, size_t cac
 			    struct err *e) MUST_USE;
 /* What can be read of its tables, put together again; nobody has it open. */
 enum status kv_rocksdb_repair(const char *dir, struct err *e) MUST_USE;
+/* The rows of dir, and the log's place, into a new one; what lies in blocks that cannot be read stays behind: out_gaps
+ * of them. to NULL: only reads, up to the first gap. ERR_CORRUPT when the log's place is in a gap. */
+enum status kv_rocksdb_copy(const char *dir, const char *to, uint64_t *out_gaps, struct err *e) MUST_USE;

@@ -206,6 +206,29 @@ enum status kv_repair(const char *dir, struct err *e)
 	return st == ST_OK ? kv_rocksdb_repair(meta, e) : st;
 }
 
+enum status kv_rewrite(const char *dir, uint64_t *out_gaps, struct err *e)
+{
+	char meta[PATH_ROOM], fresh[PATH_ROOM], old[PATH_ROOM];
+	enum status st = join(meta, dir, "meta", e);
+
+	if (st == ST_OK)
+		st = join(fresh, dir, "meta.new", e);
+	if (st == ST_OK)
+		st = join(old, dir, "meta.damaged", e);
+	if (st == ST_OK)
+		st = kv_rocksdb_copy(meta, NULL, out_gaps, e);
+	if (st != ST_OK || *out_gaps == 0)
+		return st;
+	st = io_remove_tree(fresh, e);
+	if (st == ST_OK)
+		st = kv_rocksdb_copy(meta, fresh, out_gaps, e);
+	if (st == ST_OK)
+		st = io_remove_tree(old, e);
+	if (st == ST_OK)
+		st = io_rename(meta, old, e);
+	return st == ST_OK ? io_rename(fresh, meta, e) : st;
+}
+
 void kv_close(struct kv *kv)
 {
 	if (!kv)

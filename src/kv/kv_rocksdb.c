@@ -495,3 +495,150 @@ enum status kv_rocksdb_repair(const char *dir, struct err *e)
 		rocksdb_cache_destroy(r.cache);
 	return text ? fail(e, text, "repairing the metadata") : ST_OK;
 }
+
+/* --- what can be read of damaged tables, written anew --- */
+
+#define GAP_KEY 32 /* the end of a gap is looked for in so many octets of a key */
+
+struct copy {
+	struct rocks *from;
+	struct kv_engine *to; /* NULL: read alone */
+	rocksdb_iterator_t *it;
+	struct buf last; /* the last key that could be read */
+};
+
+/* Behind the last key, and readable there. */
+static bool can_seek(struct copy *c, const unsigned char at[GAP_KEY])
+{
+	char *text = NULL;
+	slice key;
+
+	/* A new one: an old one remembers the block it failed at, or does not look again. */
+	rocksdb_iter_destroy(c->it);
+	c->it = rocksdb_create_iterator(c->from->db, c->from->read);
+	rocksdb_iter_seek(c->it, (const char *)at, GAP_KEY);
+	rocksdb_iter_get_error(c->it, &text);
+	if (text) {
+		rocksdb_free(text);
+		return false;
+	}
+	if (!rocksdb_iter_valid(c->it))
+		return true;
+	key.p = rocksdb_iter_key(c->it, &key.n);
+	return slice_cmp(key, buf_slice(&c->last)) > 0;
+}
+
+static void halfway(const unsigned char lo[GAP_KEY], const unsigned char hi[GAP_KEY],
+		    unsigned char out[GAP_KEY])
+{
+	unsigned carry = 0;
+
+	for (size_t i = GAP_KEY; i-- > 0;) {
+		unsigned sum = lo[i] + hi[i] + carry;
+		out[i] = (unsigned char)sum;
+		carry = sum >> 8;
+	}
+	for (size_t i = 0; i < GAP_KEY; i++) {
+		unsigned v = carry << 8 | out[i];
+		out[i] = (unsigned char)(v >> 1);
+		carry = v & 1;
+	}
+}
+
+/* The iterator stands at the first row behind the damaged block, or at the end. */
+static bool skip_gap(struct copy *c)
+{
+	unsigned char lo[GAP_KEY] = { 0 }, hi[GAP_KEY], mid[GAP_KEY];
+	size_t n = c->last.n < GAP_KEY ? c->last.n : GAP_KEY;
+
+	if (n > 0)
+		memcpy(lo, c->last.p, n);
+	memset(hi, 0xff, sizeof(hi));
+	if (!can_seek(c, hi))
+		return false;
+	for (unsigned bit = 0; bit < 8 * GAP_KEY; bit++) {
+		halfway(lo, hi, mid);
+		memcpy(can_seek(c, mid) ? hi : lo, mid, sizeof(mid));
+	}
+	return can_seek(c, hi);
+}
+
+static enum status copy_row(struct copy *c, slice key, struct err *e)
+{
+	struct rocks *to = (struct rocks *)c->to;
+	slice value;
+
+	buf_reset(&c->last);
+	buf_add(&c->last, key);
+	if (!to)
+		return ST_OK;
+	value.p = rocksdb_iter_value(c->it, &value.n);
+	batch_put(c->to, key, value);
+	return to->batch_bytes > BATCH_KEPT / 2 ? batch_write(c->to, e) : ST_OK;
+}
+
+static enum status copy_rows(struct copy *c, uint64_t *out_gaps, struct err *e)
+{
+	enum status st = ST_OK;
+
+	rocksdb_iter_seek_to_first(c->it);
+	while (st == ST_OK) {
+		char *text = NULL;
+
+		for (; st == ST_OK && rocksdb_iter_valid(c->it);
+		     rocksdb_iter_next(c->it)) {
+			slice key;
+			key.p = rocksdb_iter_key(c->it, &key.n);
+			st = copy_row(c, key, e);
+		}
+		if (st != ST_OK)
+			break;
+		rocksdb_iter_get_error(c->it, &text);
+		if (!text)
+			break;
+		if (strncmp(text, "Corruption", 10) != 0)
+			return fail(e, text, "scan of rows");
+		++*out_gaps;
+		if (!c->to || !skip_gap(c)) {
+			st = c->to ? fail(e, text, "scan of rows") : ST_OK;
+			if (!c->to)
+				rocksdb_free(text);
+			break;
+		}
+		rocksdb_free(text);
+	}
+	if (st == ST_OK && c->to)
+		st = batch_write(c->to, e);
+	return st == ST_OK && c->to ? flush(c->to, e) : st;
+}
+
+enum status kv_rocksdb_copy(const char *dir, const char *to, uint64_t *out_gaps,
+			    struct err *e)
+{
+	struct copy c = { 0 };
+	struct kv_engine *from;
+	AUTO_ARENA a = { 0 };
+	slice place;
+
+	*out_gaps = 0;
+	enum status st = kv_rocksdb_open(dir, KV_ROCKSDB_READ, 8u << 20, &from, e);
+	if (st != ST_OK)
+		return st;
+	st = get(from, SL(KV_KEY_PLACE), &a, &place, e);
+	if (st == ST_NOT_FOUND)
+		st = ST_OK;
+	if (st == ST_OK && to)
+		st = kv_rocksdb_open(to, KV_ROCKSDB_MAKE, 8u << 20, &c.to, e);
+	if (st == ST_OK) {
+		c.from = (struct rocks *)from;
+		c.it = rocksdb_create_iterator(c.from->db, c.from->read);
+		buf_init(&c.last, 64u << 10);
+		st = copy_rows(&c, out_gaps, e);
+		buf_done(&c.last);
+		rocksdb_iter_destroy(c.it);
+	}
+	if (c.to)
+		rocks_close(c.to);
+	rocks_close(from);
+	return st;
+}
