@@ -228,6 +228,13 @@ enum status io_rename(const char *from, const char *to, struct err *e)
 	return sync_parent(to, e);
 }
 
+enum status io_exchange(const char *a, const char *b, struct err *e)
+{
+	if (!door(IO_RENAME) || renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE) != 0)
+		return fail(e, errno, "exchange", a);
+	return sync_parent(a, e);
+}
+
 enum status io_unlink(const char *path, struct err *e)
 {
 	if (!door(IO_UNLINK) || unlink(path) != 0)

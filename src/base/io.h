@@ -44,6 +44,8 @@ enum status io_sync_dir(const char *dir, struct err *e) MUST_USE;
 enum status io_mkdir(const char *path, mode_t mode, struct err *e) MUST_USE;
 /* Syncs the directory of to. ST_IO from that sync leaves the new name in place. */
 enum status io_rename(const char *from, const char *to, struct err *e) MUST_USE;
+/* The two change names at once, in one directory; it is synced. ST_IO where the file system cannot. */
+enum status io_exchange(const char *a, const char *b, struct err *e) MUST_USE;
 enum status io_unlink(const char *path, struct err *e) MUST_USE; /* no sync */
 enum status io_truncate(int fd, uint64_t size, struct err *e) MUST_USE;
 enum status io_size(int fd, uint64_t *out, struct err *e) MUST_USE;

@@ -224,9 +224,9 @@ enum status kv_rewrite(const char *dir, uint64_t *out_gaps, struct err *e)
 		st = kv_rocksdb_copy(meta, fresh, out_gaps, e);
 	if (st == ST_OK)
 		st = io_remove_tree(old, e);
-	if (st == ST_OK)
-		st = io_rename(meta, old, e);
-	return st == ST_OK ? io_rename(fresh, meta, e) : st;
+	if (st == ST_OK) /* at once: there is no moment without rows */
+		st = io_exchange(fresh, meta, e);
+	return st == ST_OK ? io_rename(fresh, old, e) : st;
 }
 
 void kv_close(struct kv *kv)

@@ -313,6 +313,27 @@ static void renaming_syncs_the_directory(void **state)
 	assert_int_equal(io_unlink(in_dir("g"), &e), ST_OK);
 }
 
+static void exchanging_changes_both_names_at_once(void **state)
+{
+	(void)state;
+	struct err e;
+	char one[600];
+
+	snprintf(one, sizeof(one), "%s", in_dir("one"));
+	assert_int_equal(io_write_file(in_dir("one"), SL("1"), 0600, &e), ST_OK);
+	assert_int_equal(io_exchange(one, in_dir("two"), &e), ST_NOT_FOUND);
+	assert_file("one", SL("1"));
+	assert_int_equal(io_write_file(in_dir("two"), SL("2"), 0600, &e), ST_OK);
+	assert_int_equal(io_exchange(one, in_dir("two"), &e), ST_OK);
+	assert_file("one", SL("2"));
+	assert_file("two", SL("1"));
+	inject(IO_SYNC_DIR, 1, EIO);
+	assert_int_equal(io_exchange(one, in_dir("two"), &e), ST_IO);
+	io_set_fault(NULL, NULL);
+	assert_int_equal(io_unlink(in_dir("one"), &e), ST_OK);
+	assert_int_equal(io_unlink(in_dir("two"), &e), ST_OK);
+}
+
 /* More vectors than one call takes, and a pipe's short writes do not matter: pwritev on a file, counted. */
 static void long_vectors_are_completed(void **state)
 {
@@ -393,6 +414,7 @@ int main(void)
 		IN_DIR(a_file_is_replaced_whole),
 		IN_DIR(a_write_that_fails_anywhere_leaves_old_or_new),
 		IN_DIR(renaming_syncs_the_directory),
+		IN_DIR(exchanging_changes_both_names_at_once),
 		IN_DIR(long_vectors_are_completed),
 		IN_DIR(a_tree_is_listed_linked_and_removed),
 	};
