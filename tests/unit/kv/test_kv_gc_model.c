@@ -435,17 +435,18 @@ static void everybody_at_once(void **state)
 	assert_true(u[0].reads > 5);
 	for (unsigned i = 0; i < 4; i++)
 		expunge(kv, &kept[i], 50, i);
-	/* The keeper's step in hand may leave a cold segment begun: twice. */
+	/* The keeper's step in hand may leave a cold segment begun, and what a pass writes may take the log on to
+	 * another: a few passes, not one, come down to the log's own segment and perhaps the one before. */
 	kv->gc.paused = true;
-	collect(kv);
-	collect(kv);
-	struct kv_seg_info *segs;
-	size_t n;
-	assert_int_equal(kv_segs_list(kv, &segs, &n, &e), ST_OK);
-	/* The log's own, which says so; it may have come to another while it did. */
+	size_t n = SIZE_MAX;
+	for (int pass = 0; pass < 8 && n > 2; pass++) {
+		struct kv_seg_info *segs;
+		collect(kv);
+		assert_int_equal(kv_segs_list(kv, &segs, &n, &e), ST_OK);
+		assert_true(n == 0 || segs[n - 1].no == kv->log.at.segment);
+		mem_free(segs);
+	}
 	assert_true(n <= 2);
-	assert_true(n == 0 || segs[n - 1].no == kv->log.at.segment);
-	mem_free(segs);
 	kv_close(kv);
 	remove_tree(dir);
 }
