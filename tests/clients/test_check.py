@@ -141,7 +141,7 @@ def test_under_load():
         c = imap(s)
         c.create("Other")
         for turn in range(6):
-            good(c.select("INBOX"))
+            wait_for("mail to move", lambda: int(good(c.select("INBOX"))[0]) >= 5)
             good(c.store("1:5", "+FLAGS", f"(\\Seen $Turn{turn})"))
             good(c.uid("MOVE", "1:2000", "Other") if turn % 2 else c.copy("1:3", "Other"))
             good(c.select("Other"))
